@@ -1,0 +1,45 @@
+"""Alignment of a model with a solver, in the sense of von Oswald et al. (2022), section 3."""
+
+from dataclasses import dataclass
+
+import torch
+
+from interp.matching.induced import sensitivities
+from interp.matching.readouts import layer_states, native_predictions, problems_of
+from interp.models.protocol import HookedRegressor
+from interp.solvers import AbstractSolver
+from interp.tasks import Prompts
+from probes import Interval, bootstrap_mean
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How close a model's answers, and their dependence on the query, are to a solver's. Intervals are over prompts."""
+
+    prediction_difference: Interval
+    """Mean absolute difference of the predictions, in units of y."""
+    cosine: Interval
+    """Mean cosine between the sensitivities ``d prediction / d x_query`` of model and solver."""
+    l2: Interval
+    """Mean Euclidean distance of the sensitivities."""
+
+
+def align(
+    model: HookedRegressor, solver: AbstractSolver, prompts: Prompts, steps: int, *, layer: int = -1
+) -> Alignment:
+    """Compare one layer (by default the last), read by the model's own readout, with ``steps`` steps of a solver.
+
+    The means run over prompts and their columns; columns whose prefix is empty are left out. Raises ValueError for a
+    model without ``decode``.
+    """
+    problems = problems_of(model, prompts)
+    trace = solver.trace(problems, [steps])
+    predictions = native_predictions(model, layer_states(model, prompts))[layer].to(problems.targets)
+    ours = sensitivities(model, prompts)[layer].to(problems.targets)  # [prompt column dim]
+    n_queries = problems.queries.shape[2]
+    theirs = trace.weights[0].repeat_interleave(n_queries, dim=1)
+    informed = torch.tensor(problems.prefixes).repeat_interleave(n_queries) > 0
+    cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-30)
+    difference = (predictions - trace.predictions[0]).abs()
+    distance = (ours - theirs).norm(dim=-1)
+    return Alignment(*(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance)))

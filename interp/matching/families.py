@@ -1,0 +1,65 @@
+"""Candidates of a match: a solver with its free hyperparameters, and the steps to try."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from interp._names import unknown_name
+from interp._specs import parse_spec
+from interp.solvers import NULL_SOLVERS, SOLVERS, AbstractSolver, GradientDescent, Newton, make_solver
+
+DEFAULT_FAMILIES = ("gd", "gd++", "newton", "ridge", "ols")
+
+
+@dataclass(frozen=True)
+class Family:
+    """An algorithm as a candidate: templates whose hyperparameters may be free, and the steps to try."""
+
+    name: str
+    templates: tuple[AbstractSolver, ...]
+    steps: tuple[int, ...]
+    fixed: bool
+    """Whether the caller fixed the hyperparameters."""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether the family knows nothing of the relation between x and y."""
+        return self.name in NULL_SOLVERS
+
+
+def make_family(
+    candidate: str | AbstractSolver | Family, *, many_prefixes: bool, steps: Sequence[int] | None = None
+) -> Family:
+    """Turn what the caller names into a candidate.
+
+    A bare name leaves hyperparameters free, discrete choices included: gd is tried with both normalisations where
+    prefixes differ in length, newton with its published scale and with a fitted constant. A name with parameters
+    (``gd:lr=0.02,normalize=sum``) or a solver object is taken as it is. ``steps`` replaces the solver's default grid.
+    Raises ValueError for unknown names.
+    """
+    if isinstance(candidate, Family):
+        return candidate
+    if isinstance(candidate, str):
+        name, parameters = parse_spec(candidate)
+        if name not in SOLVERS:
+            raise unknown_name("solver", name, SOLVERS)
+        if not parameters:
+            templates = _free_templates(name, many_prefixes)
+            return Family(name, templates, tuple(steps or templates[0].default_steps), fixed=False)
+        candidate = make_solver(name, **parameters)
+    return Family(candidate.name, (candidate,), tuple(steps or candidate.default_steps), fixed=True)
+
+
+def with_nulls(families: Sequence[Family]) -> list[Family]:
+    """The families, with the null predictors among them."""
+    named = {family.name for family in families}
+    nulls = (make_family(name, many_prefixes=False) for name in NULL_SOLVERS if name not in named)
+    return [*families, *nulls]
+
+
+def _free_templates(name: str, many_prefixes: bool) -> tuple[AbstractSolver, ...]:
+    solver = make_solver(name)
+    if isinstance(solver, GradientDescent) and many_prefixes:
+        return (solver, replace(solver, normalize="sum"))
+    if isinstance(solver, Newton):
+        return (Newton(scale="constant", alpha=1.0), solver)
+    return (solver,)

@@ -1,0 +1,207 @@
+"""The match table."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from interp._progress import track
+from interp.matching.families import DEFAULT_FAMILIES, Family, make_family, with_nulls
+from interp.matching.observed import Measure
+from interp.matching.pipeline import Fitted, Pipeline, PipelineRun, resampled_means, skill
+from interp.matching.readouts import ask_many_queries, columns_of, default_readout
+from interp.models.protocol import HookedRegressor
+from interp.solvers import AbstractSolver
+from interp.tasks import Prompts
+from probes.intervals import percentiles
+
+CONTROLS = ("random_init", "shuffled_targets")
+N_TWINS = 3
+
+
+def match_layers(
+    model: HookedRegressor,
+    prompts: Prompts,
+    solvers: Sequence[str | AbstractSolver | Family] = DEFAULT_FAMILIES,
+    *,
+    steps: Sequence[int] | None = None,
+    measure: Measure = "errors",
+    readout: Literal["auto", "native", "refitted"] = "auto",
+    controls: Sequence[str] = CONTROLS,
+    twins: Sequence[HookedRegressor] | None = None,
+    n_queries: int = 32,
+    first_point: int = 1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare every layer with the iterates of every solver; one row per (layer, solver, step).
+
+    Hyperparameters that the caller leaves free, the best step of each layer and any readout are chosen on the first
+    half of the prompts; every number is estimated on the second. The null predictors always compete.
+
+    ``measure`` is the similarity of errors (cosine over columns of ``prediction - y``) or of induced weights
+    (sensitivities). ``readout`` takes a layer's prediction from the model's own readout or from a refitted linear one;
+    ``auto`` takes the native one where each layer holds its prediction in the coordinate the model reads. A model that
+    predicts the query alone is asked ``n_queries`` per context. ``first_point=0`` adds the uninformed point, as Fu et
+    al.'s code does. ``twins`` are the untrained models of the random_init control, by default
+    three initialisations of ``model.untrained_twin``.
+
+    Columns: layer (0 is the embedding), solver, step, similarity, ci_low, ci_high; r2, r2_low, r2_high between the
+    solver's predictions and the layer's; skill, skill_low, skill_high (the similarity's gain over the best null predictor,
+    as a share of the possible gain); best (the step chosen on the first half); hyperparameters, n_free;
+    coincides (solvers whose best iterates give the same answers); and for each control c the columns c (its similarity),
+    c_skill, c_skill_low, c_skill_high, each from the control's own best step.
+
+    Raises ValueError for unknown solvers or controls, fewer than 4 prompts, prompts of another dim than the model's,
+    or fewer than 2 columns.
+    """
+    _check(model, prompts, controls)
+    asked = ask_many_queries(model, prompts, n_queries, seed)
+    points = columns_of(model, asked)
+    first_column = 0 if points is None else first_point
+    n_columns = (asked.n_queries if points is None else len(points)) - first_column
+    if n_columns < 2:
+        raise ValueError(
+            f"A cosine of errors over {n_columns} column(s) is only a sign; ask more queries (n_queries) or use longer prompts."
+        )
+    selection, estimation = asked.halves()
+    families = [make_family(solver, many_prefixes=points is not None, steps=steps) for solver in solvers]
+    pipeline = Pipeline(
+        readout=default_readout(model) if readout == "auto" else readout,
+        measure=measure,
+        families=with_nulls(families),
+        first_column=first_column,
+    )
+    untrained = _twins(model, twins) if "random_init" in controls else []
+    with track("match", total=1 + len(untrained) + ("shuffled_targets" in controls)) as tracker:
+        subject = pipeline.run(model, selection, estimation)
+        tracker.advance("the model")
+        control_runs: dict[str, list[PipelineRun]] = {}
+        for twin in untrained:
+            control_runs.setdefault("random_init", []).append(pipeline.run(twin, selection, estimation))
+            tracker.advance("an untrained twin")
+        if "shuffled_targets" in controls:
+            control_runs["shuffled_targets"] = [pipeline.run(model, selection, estimation, mismatched=True)]
+            tracker.advance("shuffled targets")
+    return _table(subject, control_runs)
+
+
+def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str]) -> None:
+    unknown = sorted(set(controls) - set(CONTROLS))
+    if unknown:
+        raise ValueError(f"Unknown control(s) {', '.join(unknown)}; known are {', '.join(CONTROLS)}.")
+    if prompts.dim != model.task.dim:
+        raise ValueError(
+            f"The prompts have inputs of dim {prompts.dim}, the model was trained on dim {model.task.dim}; "
+            "sample them with model.task.sample."
+        )
+
+
+def _twins(model: HookedRegressor, twins: Sequence[HookedRegressor] | None) -> Sequence[HookedRegressor]:
+    if twins is not None:
+        return twins
+    make_twin = getattr(model, "untrained_twin", None)
+    if make_twin is None:
+        raise ValueError(
+            f"{type(model).__name__} has no method untrained_twin(seed), which the random_init control needs; "
+            "pass untrained models as `twins`, or leave the control out with controls=['shuffled_targets'] "
+            "(no claim can be supported without it)."
+        )
+    # Far from any seed a user would take, so that an untrained subject is never its own control.
+    return [make_twin(1_000_003 + i) for i in range(N_TWINS)]
+
+
+def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.DataFrame:
+    coincidences = _coincidences(subject)
+    rows: list[dict[str, Any]] = []
+    for index, fitted in enumerate(subject.fitted):
+        columns = _score_columns(fitted, subject)
+        control_columns = _control_columns(index, controls)
+        n_free = sum(len(t.search_space(subject.estimation.problems.spectrum)) for t in fitted.family.templates[:1])
+        for layer, best in enumerate(fitted.best):
+            for i, step in enumerate(fitted.family.steps):
+                rows.append(
+                    {
+                        "layer": layer,
+                        "solver": fitted.family.name,
+                        "step": step,
+                        **{name: float(values[layer, i]) for name, values in columns.items()},
+                        "best": i == best,
+                        "hyperparameters": fitted.solver.describe(),
+                        "n_free": 0 if fitted.family.fixed else n_free,
+                        "coincides": ",".join(coincidences[index, layer]) if i == best else "",
+                        **{name: float(values[layer]) for name, values in control_columns.items()},
+                    }
+                )
+    return pd.DataFrame(rows).sort_values(["layer"], kind="stable", ignore_index=True)
+
+
+def _score_columns(fitted: Fitted, run: PipelineRun) -> dict[str, np.ndarray]:
+    """Columns of one family, each [layer step]."""
+    resampled = resampled_means(fitted.similarity)  # [resample layer step]
+    low, high = percentiles(resampled)
+    best_null = resampled_means(run.null).max(axis=1)[..., None]  # [resample layer 1]
+    skill_low, skill_high = percentiles(skill(resampled, best_null))
+    null = run.null.mean(-1).max(axis=0)[:, None]
+    residual, total = run.estimation.r2_sums(fitted.solver, fitted.family.steps)
+    r2, r2_low, r2_high = _r2(residual.cpu().numpy(), total.cpu().numpy()[:, None])
+    similarity = fitted.similarity.mean(-1)
+    return {
+        "similarity": similarity,
+        "ci_low": low,
+        "ci_high": high,
+        "r2": r2,
+        "r2_low": r2_low,
+        "r2_high": r2_high,
+        "skill": skill(similarity, null),
+        "skill_low": skill_low,
+        "skill_high": skill_high,
+    }
+
+
+def _r2(residual: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R2 with its interval, each [layer step]; NaN for constant answers of a layer and for iterates that diverged."""
+    spread = total.sum(-1)
+    usable = (spread > 0) & np.isfinite(residual).all(-1)
+    numerator = np.where(usable[..., None], residual, 0.0)
+    denominator = np.where((spread > 0)[..., None], total, 1.0)
+    estimate = 1 - numerator.sum(-1) / denominator.sum(-1)
+    low, high = percentiles(1 - resampled_means(numerator) / resampled_means(denominator))
+    return tuple(np.where(usable, values, np.nan) for values in (estimate, low, high))  # type: ignore[return-value]
+
+
+def _control_columns(family: int, controls: dict[str, list[PipelineRun]]) -> dict[str, np.ndarray]:
+    """Columns of one family's controls, each [layer]: means over the runs, and the outermost ends of their intervals."""
+    columns = {}
+    for name, runs in controls.items():
+        scores = [_best_scores(run.fitted[family], run) for run in runs]  # [run] of (similarity, skill, low, high)
+        similarity, estimate, low, high = (np.stack(part) for part in zip(*scores, strict=True))
+        columns[name] = similarity.mean(0)
+        columns[f"{name}_skill"] = estimate.mean(0)
+        columns[f"{name}_skill_low"] = low.max(0)
+        columns[f"{name}_skill_high"] = high.max(0)
+    return columns
+
+
+def _best_scores(fitted: Fitted, run: PipelineRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Similarity and skill (with its interval) of each layer at its own best step."""
+    at_best = np.stack([fitted.similarity[layer, best] for layer, best in enumerate(fitted.best)])  # [layer prompt]
+    null = run.null.mean(-1).max(axis=0)
+    low, high = percentiles(skill(resampled_means(at_best), resampled_means(run.null).max(axis=1)))
+    return at_best.mean(-1), skill(at_best.mean(-1), null), low, high
+
+
+def _coincidences(run: PipelineRun) -> dict[tuple[int, int], list[str]]:
+    """For each (family, layer), the other families whose best iterates there give the same answers."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for i, a in enumerate(run.fitted):
+        for layer in range(len(a.best)):
+            found[i, layer] = [
+                b.family.name
+                for j, b in enumerate(run.fitted)
+                if i != j
+                and run.estimation.same_answers(
+                    (a.solver, a.family.steps[a.best[layer]]), (b.solver, b.family.steps[b.best[layer]])
+                )
+            ]
+    return found

@@ -1,0 +1,80 @@
+"""One side of a match: what the layers answered to some prompts, ready to be compared with any solver."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
+from interp.solvers import NULL_SOLVERS, AbstractSolver, Regressions, make_solver
+
+Measure = Literal["errors", "weights"]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Layers' answers to prompts, and the problems that solvers are given for comparison."""
+
+    predictions: Float[Tensor, "layer prompt column"]
+    problems: Regressions
+    first_column: int
+    """Columns before this one are left out: at the first point nobody knows anything."""
+    weights: Float[Tensor, "layer prompt column dim"] | None = None
+    """Induced weights, for the similarity of weights; None compares errors."""
+
+    def similarity(self, solver: AbstractSolver, steps: tuple[int, ...]) -> Float[Tensor, "layer step prompt"]:
+        """Similarity of every layer with every iterate, prompt by prompt."""
+        if self.weights is None:
+            return similarity_of_errors(self._kept(self.predictions), self._iterates(solver, steps), self._targets)
+        iterates = solver.trace(self.problems, steps).weights
+        n_prefixes = iterates.shape[2]
+        norm = self.weights.norm(dim=-1, keepdim=True)
+        units = self.weights / norm.where(norm > 0, 1.0)
+        by_prefix = units.unflatten(2, (n_prefixes, -1)).mean(3)  # queries of one prefix share its solver weights
+        kept = slice(self.first_column if n_prefixes > 1 else 0, None)
+        lengths = by_prefix.norm(dim=-1)
+        cosines = similarity_of_weights(by_prefix[:, :, kept], iterates[:, :, kept])
+        if n_prefixes == 1:
+            # A mean of unit vectors is shorter than 1 where they disagree; the mean cosine carries that length.
+            return cosines * lengths[:, :, 0][:, None]
+        return cosines
+
+    def null_similarity(self) -> Float[Tensor, "null layer prompt"]:
+        """Similarity with each predictor that knows nothing."""
+        return torch.stack([self.similarity(make_solver(name), (1,))[:, 0] for name in NULL_SOLVERS])
+
+    def r2_sums(
+        self, solver: AbstractSolver, steps: tuple[int, ...]
+    ) -> tuple[Float[Tensor, "layer step prompt"], Float[Tensor, "layer prompt"]]:
+        """Residual and total sums of squares of the iterates as predictions of the layers' answers."""
+        return prediction_r2(self._kept(self.predictions), self._iterates(solver, steps))
+
+    def same_answers(self, a: tuple[AbstractSolver, int], b: tuple[AbstractSolver, int]) -> bool:
+        """Whether two iterates, given as (solver, step), predict the same to a part in a thousand."""
+        first = self._iterates(a[0], (a[1],))
+        second = self._iterates(b[0], (b[1],))
+        return bool((first - second).norm() <= 1e-3 * first.norm())
+
+    def first_prompts(self, count: int) -> "Observed":
+        """The same for the first ``count`` prompts, where a search can do with fewer."""
+        problems = Regressions(
+            xs=self.problems.xs[:count],
+            ys=self.problems.ys[:count],
+            prefixes=self.problems.prefixes,
+            queries=self.problems.queries[:count],
+            targets=self.problems.targets[:count],
+        )
+        weights = None if self.weights is None else self.weights[:, :count]
+        return Observed(self.predictions[:, :count], problems, self.first_column, weights)
+
+    @property
+    def _targets(self) -> Float[Tensor, "prompt column"]:
+        return self._kept(self.problems.targets)
+
+    def _iterates(self, solver: AbstractSolver, steps: tuple[int, ...]) -> Float[Tensor, "step prompt column"]:
+        return self._kept(solver.predict(self.problems, steps))
+
+    def _kept(self, values: Tensor) -> Tensor:
+        return values[..., self.first_column :]

@@ -1,0 +1,147 @@
+"""From a model and prompts to the iterates that fit its layers best: one run for the subject, one for each control."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interp.matching.families import Family
+from interp.matching.induced import Decoder, native_decoder, sensitivities
+from interp.matching.observed import Measure, Observed
+from interp.matching.readouts import layer_states, native_predictions, problems_of
+from interp.models.protocol import HookedRegressor
+from interp.solvers import AbstractSolver, search
+from interp.tasks import Prompts
+from probes import LinearProbes, fit_on_prompts, resampling_weights
+
+SEARCH_PROMPTS = 64
+"""Prompts that a hyperparameter search looks at; the best step is chosen on the whole selection half."""
+NOTHING_TO_EXPLAIN = 1e-6
+"""Where a null predictor is this similar to a layer, the layer predicts what that predictor does."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A family with its hyperparameters and best steps chosen on the selection prompts, scored on the others."""
+
+    family: Family
+    solver: AbstractSolver
+    best: list[int]
+    """Index of the best step for each layer."""
+    similarity: NDArray[np.float64]  # [layer step prompt]
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """Everything that one pipeline found."""
+
+    fitted: list[Fitted]
+    null: NDArray[np.float64]  # [null layer prompt]
+    estimation: Observed
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """How a match is made; the same for the model and for its controls."""
+
+    readout: str
+    measure: Measure
+    families: Sequence[Family]
+    first_column: int
+
+    def run(self, model: HookedRegressor, selection: Prompts, estimation: Prompts, *, mismatched: bool = False) -> PipelineRun:
+        """Select on one set of prompts, estimate on the other.
+
+        ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
+        """
+        ours, other = _observe(self, model, selection, estimation, mismatched)
+        return PipelineRun(
+            fitted=[_fit(family, ours, other) for family in self.families],
+            null=other.null_similarity().cpu().numpy(),
+            estimation=other,
+        )
+
+
+def skill(similarity: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of the way from the best null predictor's similarity to 1 an algorithm goes.
+
+    1 for an exact match, 0 for one no better than knowing nothing; 0 too where the null predictor itself matches.
+    Both arguments broadcast against each other.
+    """
+    room = 1 - null
+    return np.where(room > NOTHING_TO_EXPLAIN, (similarity - null) / np.maximum(room, NOTHING_TO_EXPLAIN), 0.0)
+
+
+def resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bootstrap means over the last axis, prompts: [... prompt] becomes [resample ...]."""
+    weights = resampling_weights(values.shape[-1])
+    return np.moveaxis(values @ weights.T, -1, 0)
+
+
+def _observe(
+    pipeline: Pipeline, model: HookedRegressor, selection: Prompts, estimation: Prompts, mismatched: bool
+) -> tuple[Observed, Observed]:
+    halves = (selection, estimation)
+    asked = [prompts[torch.arange(len(prompts)).roll(1)] if mismatched else prompts for prompts in halves]
+    problems = [problems_of(model, prompts) for prompts in asked]
+    states = [layer_states(model, prompts) for prompts in halves]
+    if pipeline.readout == "native":
+        predictions = [native_predictions(model, state) for state in states]
+        decoder = native_decoder(model)
+    else:
+        kept = slice(pipeline.first_column, None)
+        probes = fit_on_prompts(states[0][:, :, kept], problems[0].targets[:, kept, None].to(states[0].device))
+        predictions = [probes(state)[..., 0] for state in states]
+        decoder = _probe_decoder(probes)
+    weights = [None, None]
+    if pipeline.measure == "weights":
+        weights = [sensitivities(model, prompts, decoder) for prompts in halves]
+    ours, other = (
+        Observed(
+            predictions=values.to(problem.targets),
+            problems=problem,
+            first_column=pipeline.first_column,
+            weights=None if weight is None else weight.to(problem.targets),
+        )
+        for values, problem, weight in zip(predictions, problems, weights, strict=True)
+    )
+    return ours, other
+
+
+def _probe_decoder(probes: LinearProbes) -> Decoder:
+    return lambda layer, resid: probes.read(layer, resid)[..., 0]
+
+
+def _fit(family: Family, selection: Observed, estimation: Observed) -> Fitted:
+    solver = _best_solver(family, selection.first_prompts(SEARCH_PROMPTS))
+    chosen = selection.similarity(solver, family.steps).mean(-1)
+    best = chosen.nan_to_num(nan=-2.0).argmax(dim=1).tolist()
+    similarity = estimation.similarity(solver, family.steps).cpu().numpy()
+    return Fitted(family=family, solver=solver, best=best, similarity=similarity)
+
+
+def _best_solver(family: Family, selection: Observed) -> AbstractSolver:
+    """The template and hyperparameters, one set for all layers, with the highest mean skill at each layer's best step."""
+    if family.fixed or family.is_null:
+        return family.templates[0]
+    null = selection.null_similarity().mean(-1).amax(0).cpu().numpy()
+
+    def badness(solver: AbstractSolver) -> float:
+        similarity = selection.similarity(solver, family.steps).mean(-1).nan_to_num(nan=-1.0)
+        return -float(skill(similarity.amax(1).cpu().numpy(), null).mean())
+
+    scored = []
+    for template in family.templates:
+        space = template.search_space(selection.problems.spectrum)
+        if not space:
+            scored.append((badness(template), template))
+            continue
+
+        def objective(values: dict[str, float], template: AbstractSolver = template) -> float:
+            return badness(replace(template, **values))
+
+        found = search(objective, space)
+        scored.append((found.objective, replace(template, **found.values)))
+    return min(scored, key=lambda pair: pair[0])[1]

@@ -1,0 +1,98 @@
+"""Layer norm, MLP and the block that holds them, hooked."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from interp.models.attention import Attention, is_hooked
+from interp.models.config import Attention as Kind
+from interp.models.config import TransformerConfig
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with learned scale and shift, as in GPT-2 (epsilon 1e-5)."""
+
+    eps = 1e-5
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(d_model))
+        self.b = nn.Parameter(torch.zeros(d_model))
+        self.hook_scale = HookPoint()  # [prompt pos 1]
+        self.hook_normalized = HookPoint()  # [prompt pos d_model]
+
+    def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        """Normalise over the last axis."""
+        if not is_hooked(self.hook_scale):
+            normalized = nn.functional.layer_norm(x, x.shape[-1:], self.w, self.b, self.eps)
+            return self.hook_normalized(normalized)
+        centred = x - x.mean(-1, keepdim=True)
+        scale = self.hook_scale((centred.square().mean(-1, keepdim=True) + self.eps).sqrt())
+        return self.hook_normalized(centred / scale * self.w + self.b)
+
+
+class MLP(nn.Module):
+    """Two linear maps with biases, and an activation (or none) between them."""
+
+    def __init__(self, cfg: TransformerConfig) -> None:
+        super().__init__()
+        self.activation = cfg.mlp
+        self.W_in = nn.Parameter(torch.empty(cfg.d_model, cfg.d_mlp))
+        self.b_in = nn.Parameter(torch.zeros(cfg.d_mlp))
+        self.W_out = nn.Parameter(torch.empty(cfg.d_mlp, cfg.d_model))
+        self.b_out = nn.Parameter(torch.zeros(cfg.d_model))
+        self.hook_pre = HookPoint()  # [prompt pos d_mlp]
+        self.hook_post = HookPoint()  # [prompt pos d_mlp]
+
+    def forward(self, x: Float[Tensor, "prompt pos d_model"]) -> Float[Tensor, "prompt pos d_model"]:
+        """What the MLP adds to the stream."""
+        pre = self.hook_pre(x @ self.W_in + self.b_in)
+        return self.hook_post(self._activate(pre)) @ self.W_out + self.b_out
+
+    def _activate(self, pre: Tensor) -> Tensor:
+        match self.activation:
+            case "relu":
+                return pre.relu()
+            case "gelu":
+                return nn.functional.gelu(pre)
+            case "gelu_new":
+                return nn.functional.gelu(pre, approximate="tanh")
+            case _:
+                return pre
+
+
+class Block(nn.Module):
+    """Attention, then the MLP if there is one, each added to the residual stream."""
+
+    def __init__(self, cfg: TransformerConfig, kind: Kind) -> None:
+        super().__init__()
+        self.ln1: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
+        self.attn = Attention(cfg, kind)
+        self.hook_resid_pre = HookPoint()  # [prompt pos d_model], as all below
+        self.hook_attn_out = HookPoint()
+        self.hook_resid_mid = HookPoint()
+        self.mlp: MLP | None = None
+        if cfg.mlp != "none":
+            self.ln2: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
+            self.mlp = MLP(cfg)
+            self.hook_mlp_out = HookPoint()
+        self.hook_resid_post = HookPoint()
+
+    def forward(
+        self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, only_queries: bool = False
+    ) -> Float[Tensor, "prompt pos d_model"]:
+        """The stream after the block, at the last ``n_queries`` positions alone if ``only_queries``."""
+        resid = self.hook_resid_pre(resid)
+        attn_out = self.hook_attn_out(self.attn(self.ln1(resid), n_queries, only_queries))
+        resid = self.hook_resid_mid((resid[:, -n_queries:] if only_queries else resid) + attn_out)
+        if self.mlp is not None:
+            resid = resid + self.hook_mlp_out(self.mlp(self.ln2(resid)))
+        return self.hook_resid_post(resid)
+
+    def share_weights_of(self, other: "Block") -> None:
+        """Use the other block's parameters in place of this one's; the hooks stay this one's own."""
+        for (path, _), parameter in zip(list(self.named_parameters()), other.parameters(), strict=True):
+            *modules, name = path.split(".")
+            owner = self.get_submodule(".".join(modules))
+            setattr(owner, name, parameter)

@@ -1,0 +1,157 @@
+"""Transformers whose weights are written down, not trained: what a matching tool must name rightly."""
+
+from collections.abc import Callable
+from inspect import signature
+
+import torch
+from torch import Tensor
+
+from interp._names import unknown_name
+from interp._specs import Value
+from interp.models.config import TransformerConfig
+from interp.models.folders import ModelInfo, current_versions, weights_checksum
+from interp.models.transformer import RegressionTransformer
+from interp.tasks import LinearRegression
+
+
+def gd(
+    *, steps: int = 1, dim: int = 5, lr: float = 0.0, points: int = 0, noise_std: float = 0.0
+) -> RegressionTransformer:
+    """``steps`` layers of linear attention, each one step of gradient descent (von Oswald et al., Proposition 1).
+
+    ``lr`` is eta of the loss (1/2n)|y - Xw|^2; 0 stands for the reciprocal of the expected leading eigenvalue of S/n.
+    ``points`` counts the query; 0 stands for 2 dim examples and the query. Tokens are (x, y), the query (x, 0).
+    """
+    task = _task(dim, points, noise_std)
+    n = task.n_points - 1
+    lr = lr or n / _leading_eigenvalue(task)
+    return _descent(task, steps, lr / n, 0.0)
+
+
+def gd_plus(
+    *, steps: int = 1, dim: int = 5, lr: float = 0.0, gamma: float = 0.0, points: int = 0, noise_std: float = 0.0
+) -> RegressionTransformer:
+    """``steps`` layers of GD++: the step on y, and x <- (I - gamma X^T X) x with the same keys and queries.
+
+    ``lr`` (sum-normalised) and ``gamma`` at 0 stand for 1 and 1/4 over the expected leading eigenvalue of S.
+    """
+    task = _task(dim, points, noise_std)
+    top = _leading_eigenvalue(task)
+    return _descent(task, steps, lr or 1 / top, gamma or 0.25 / top)
+
+
+def newton(
+    *, steps: int = 1, dim: int = 5, alpha: float = 0.0, points: int = 0, noise_std: float = 0.0
+) -> RegressionTransformer:
+    """Iterative Newton from M_0 = alpha S in ``steps + 2`` layers of width 2 dim + 3 (design section 5).
+
+    The stream holds (x, y, m, a, b). Layer 1 writes m = alpha S x. In each later layer one head adds
+    -(1/2) M S M x to m and another writes y^T X M x into b; the linear MLP doubles m and moves b into a. Layer
+    l >= 2 thus predicts, in a, with Newton step l - 2. ``alpha`` at 0 stands for half the reciprocal of the squared
+    expected leading eigenvalue of S, which leaves room for prompts that exceed it.
+    """
+    task = _task(dim, points, noise_std)
+    alpha = alpha or 0.5 / _leading_eigenvalue(task) ** 2
+    width = 2 * dim + 3
+    cfg = TransformerConfig(
+        dim=dim,
+        n_layers=steps + 2,
+        n_heads=2,
+        d_model=width,
+        d_head=dim,
+        mlp="linear",
+        d_mlp=width,
+        read_in="linear",
+        readout="linear",
+    )
+    x, m = slice(0, dim), slice(dim + 1, 2 * dim + 1)
+    y, a, b = dim, 2 * dim + 1, 2 * dim + 2
+    eye = torch.eye(dim)
+    weights = {name: torch.zeros_like(values) for name, values in RegressionTransformer(cfg, task).named_parameters()}
+    weights["W_E"][:, : dim + 1] = torch.eye(dim + 1)
+    weights["W_U"][a] = 1
+    for layer in range(steps + 2):
+        part = {name: weights[f"blocks.{layer}.attn.{name}"] for name in ("W_Q", "W_K", "W_V", "W_O")}
+        if layer == 0:
+            part["W_Q"][0, x], part["W_K"][0, x], part["W_V"][0, x] = eye, eye, eye
+            part["W_O"][0, :, m] = alpha * eye
+            continue
+        # head 0: m += -1/2 sum_j m_j (x_j . m)
+        part["W_Q"][0, m], part["W_K"][0, x], part["W_V"][0, m] = eye, eye, eye
+        part["W_O"][0, :, m] = -0.5 * eye
+        # head 1: b += sum_j y_j (m_j . x)
+        part["W_Q"][1, x], part["W_K"][1, m] = eye, eye
+        part["W_V"][1, y, 0] = 1
+        part["W_O"][1, 0, b] = 1
+        # MLP: m += m, a += b - a, b -= b
+        weights[f"blocks.{layer}.mlp.W_in"].copy_(torch.eye(width))
+        out = weights[f"blocks.{layer}.mlp.W_out"]
+        out[m, m] = eye
+        out[b, a], out[a, a], out[b, b] = 1, -1, -1
+    return _with_weights(cfg, task, weights)
+
+
+CONSTRUCTIONS: dict[str, Callable[..., RegressionTransformer]] = {"gd": gd, "gd++": gd_plus, "newton": newton}
+"""Constructions by the name that `interp.load` takes, as in ``gd:steps=3,dim=5``."""
+
+
+def build_construction(name: str, parameters: dict[str, Value]) -> RegressionTransformer:
+    """Build a construction from its name and parameters.
+
+    Raises ValueError for unknown names and parameters, and for values of the wrong type or out of range.
+    """
+    if name not in CONSTRUCTIONS:
+        raise unknown_name("construction", name, CONSTRUCTIONS)
+    builder = CONSTRUCTIONS[name]
+    known = signature(builder).parameters
+    for key, value in parameters.items():
+        if key not in known:
+            raise unknown_name(f"parameter of {name!r}", key, known)
+        counts = known[key].annotation is int
+        if not isinstance(value, int if counts else (int, float)) or value < (1 if counts else 0):
+            expected = "a whole number from 1 up" if counts else "a number from 0 up"
+            raise ValueError(f"{key!r} of {name!r} must be {expected}, got {value!r}.")
+    model = builder(**parameters)
+    spec = ",".join(f"{key}={value}" for key, value in parameters.items())
+    model.info = ModelInfo(
+        name=f"{name}:{spec}" if spec else name,
+        source="construction",
+        versions=current_versions(),
+        checksum=weights_checksum(model),
+    )
+    return model
+
+
+def _descent(task: LinearRegression, steps: int, eta: float, gamma: float) -> RegressionTransformer:
+    """One head per layer: keys and queries read x; values write -eta y into y and -gamma x into x."""
+    dim = task.dim
+    cfg = TransformerConfig(dim=dim, n_layers=steps)
+    read_x = torch.zeros(1, dim + 1, dim + 1)
+    read_x[0, :dim, :dim] = torch.eye(dim)
+    write = torch.diag(torch.tensor([-gamma] * dim + [-eta]))[None]
+    weights: dict[str, Tensor] = {}
+    for layer in range(steps):
+        attn = f"blocks.{layer}.attn"
+        weights |= {f"{attn}.W_Q": read_x, f"{attn}.W_K": read_x, f"{attn}.W_V": torch.eye(dim + 1)[None]}
+        weights[f"{attn}.W_O"] = write
+    return _with_weights(cfg, task, weights)
+
+
+def _with_weights(cfg: TransformerConfig, task: LinearRegression, weights: dict[str, Tensor]) -> RegressionTransformer:
+    model = RegressionTransformer(cfg, task)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+    return model
+
+
+def _task(dim: int, points: int, noise_std: float) -> LinearRegression:
+    return LinearRegression(dim=dim, n_points=points or 2 * dim + 1, noise_std=noise_std)
+
+
+def _leading_eigenvalue(task: LinearRegression) -> float:
+    """The leading eigenvalue of S that random-matrix theory expects (the Marchenko-Pastur edge)."""
+    n = task.n_points - 1
+    if n < 1:
+        raise ValueError(f"A construction needs at least one example before the query, got points={task.n_points}.")
+    return n * task.input_variance * (1 + (task.dim / n) ** 0.5) ** 2

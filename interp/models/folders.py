@@ -1,0 +1,190 @@
+"""Models on disk: config.json and model.safetensors, never a pickle."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from interp._files import write_atomically
+from interp._records import from_record, to_record
+from interp.models.config import TransformerConfig
+from interp.models.transformer import RegressionTransformer
+from interp.tasks import LinearRegression
+
+SCHEMA = "interp-run/1"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Where a model comes from: what a report's provenance says."""
+
+    name: str
+    source: str
+    """``zoo``, ``run``, ``construction``, ``untrained`` or ``python``."""
+    seed: int | None = None
+    recipe: dict[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    checksum: str = ""
+    """SHA-256 of the weights, as `weights_checksum` takes it."""
+
+
+def describe_model(model: object) -> ModelInfo:
+    """What is known of a model's origin; for a model of the caller's own, its class name."""
+    info = getattr(model, "info", None)
+    return info if isinstance(info, ModelInfo) else ModelInfo(name=type(model).__name__, source="python")
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of the packages that decide numbers."""
+    versions = {}
+    for package in ("interp", "torch", "transformer-lens", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Parameters by name, each once: looped layers appear as the first of them."""
+    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+
+
+def weights_checksum(model: torch.nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of all parameters, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, values in sorted(named_weights(model).items()):
+        digest.update(f"{name}{tuple(values.shape)}".encode())
+        digest.update(values.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_folder(
+    folder: Path, model: RegressionTransformer, *, recipe: dict[str, Any] | None = None, seed: int | None = None
+) -> None:
+    """Write a model into a folder, config first, each file atomically. The folder is created if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, model.cfg, model.task, recipe=recipe, seed=seed)
+    write_atomically(folder / WEIGHTS, save_safetensors(named_weights(model)))
+
+
+def write_config(
+    folder: Path, cfg: TransformerConfig, task: Any, *, recipe: dict[str, Any] | None, seed: int | None
+) -> None:
+    """Write config.json: schema, model, task, recipe, seed, versions."""
+    content = {
+        "schema": SCHEMA,
+        "model": to_record(cfg),
+        "task": to_record(task),
+        "recipe": recipe,
+        "seed": seed,
+        "versions": current_versions(),
+    }
+    write_atomically(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check the frame of config.json.
+
+    Raises FileNotFoundError where the folder or the file is missing, ValueError for broken JSON or another schema.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; expected a run folder with {CONFIG} and {WEIGHTS}.")
+    path = folder / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no {CONFIG}.{_pickle_advice(folder)}")
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); restore it, or train again.") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(
+            f"{path} has schema {schema!r}, this version reads {SCHEMA!r}. "
+            "Open it with the version of interp that wrote it, or train again."
+        )
+    missing = [key for key in ("model", "task") if key not in content]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; restore it, or train again.")
+    return content
+
+
+def read_shape(folder: Path) -> tuple[TransformerConfig, LinearRegression, dict[str, Any]]:
+    """The model's config, its task and the whole config.json. Raises as `read_config`, and ValueError for bad fields."""
+    content = read_config(folder)
+    where = str(folder / CONFIG)
+    cfg = from_record(TransformerConfig, content["model"], f"'model' in {where}")
+    return cfg, from_record(LinearRegression, content["task"], f"'task' in {where}"), content
+
+
+def load_folder(folder: Path | str, *, name: str | None = None, source: str = "run") -> RegressionTransformer:
+    """Load a model from a run folder, its origin noted in ``model.info``.
+
+    Raises FileNotFoundError for missing files and ValueError for a truncated or foreign file, weights that do not
+    fit the config, another schema version, or a pickle where weights should be (pickles are never opened).
+    """
+    folder = Path(folder)
+    cfg, task, content = read_shape(folder)
+    model = RegressionTransformer(cfg, task)
+    read_weights_into(model, folder / WEIGHTS)
+    model.info = ModelInfo(
+        name=name or str(folder),
+        source=source,
+        seed=content.get("seed"),
+        recipe=content.get("recipe"),
+        versions=content.get("versions") or {},
+        checksum=weights_checksum(model),
+    )
+    return model
+
+
+def read_weights_into(model: RegressionTransformer, path: Path) -> None:
+    """Fill a model's parameters from a safetensors file. Raises as `load_folder`."""
+    weights = read_safetensors(path)
+    parameters = dict(model.named_parameters())
+    missing, extra = sorted(set(parameters) - set(weights)), sorted(set(weights) - set(parameters))
+    if missing or extra:
+        raise ValueError(
+            f"{path} does not hold the weights that {CONFIG} describes: missing {missing or 'none'}, unknown {extra or 'none'}."
+        )
+    for name, parameter in parameters.items():
+        if weights[name].shape != parameter.shape:
+            raise ValueError(
+                f"{path}: {name} has shape {tuple(weights[name].shape)}, {CONFIG} describes {tuple(parameter.shape)}."
+            )
+        if not torch.isfinite(weights[name]).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; the run diverged or the file is damaged.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file. Raises FileNotFoundError, or ValueError for anything else than whole safetensors."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}")
+    data = path.read_bytes()
+    if data[:2] == b"PK" or data[:1] == b"\x80":
+        raise ValueError(f"{path} is a pickle under another name. Pickles can run code and are never opened.")
+    try:
+        return load_safetensors(data)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is truncated or not a safetensors file ({error}); restore it, or train again.") from None
+
+
+def _pickle_advice(folder: Path) -> str:
+    found = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if not found:
+        return ""
+    return f" It holds {', '.join(found)}, a pickle: those can run code and are never opened here."

@@ -1,0 +1,216 @@
+"""The regression transformer."""
+
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformer_lens import ActivationCache, FactoredMatrix, HookedRootModule
+from transformer_lens.hook_points import HookPoint
+
+from interp._seeds import make_generator
+from interp.models.attention import is_hooked
+from interp.models.blocks import Block, LayerNorm
+from interp.models.config import TransformerConfig
+from interp.models.positions import sinusoids
+from interp.tasks import Prompts, Task
+
+
+class RegressionTransformer(HookedRootModule):
+    """A transformer that answers in-context regression prompts, hooked with TransformerLens's canonical names.
+
+    Its initial weights are a function of ``cfg`` and ``seed``. Raises ValueError where config and task disagree on dim.
+    """
+
+    def __init__(self, cfg: TransformerConfig, task: Task, seed: int = 0) -> None:
+        super().__init__()
+        if cfg.dim != task.dim:
+            raise ValueError(f"The model reads inputs of dim {cfg.dim}, the task draws them of dim {task.dim}.")
+        self.cfg = cfg
+        self.task = task
+        self.info: object = None  # a ModelInfo once the model has an origin
+        if cfg.read_in == "linear":
+            self.W_E = nn.Parameter(torch.empty(cfg.d_token, cfg.d_model - cfg.d_pos))
+            if cfg.bias:
+                self.b_E = nn.Parameter(torch.zeros(cfg.d_model - cfg.d_pos))
+        if cfg.positions == "learned":
+            self.W_pos = nn.Parameter(torch.empty(cfg.n_ctx, cfg.d_pos or cfg.d_model))
+        self.hook_embed = HookPoint()  # [prompt pos d_model]
+        if cfg.positions != "none":
+            self.hook_pos_embed = HookPoint()  # [prompt pos d_model]
+        self.blocks = nn.ModuleList(Block(cfg, kind) for kind in cfg.attention_kinds)
+        if cfg.looped:
+            for block in self.blocks[1:]:
+                block.share_weights_of(self.blocks[0])
+        self.ln_final: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
+        if cfg.readout == "linear":
+            self.W_U = nn.Parameter(torch.empty(cfg.d_model, 1))
+            if cfg.bias:
+                self.b_U = nn.Parameter(torch.zeros(1))
+        self._initialise(seed)
+        self.setup()
+
+    def forward(self, tokens: Float[Tensor, "prompt pos d_token"], n_queries: int = 1) -> Float[Tensor, "prompt point"]:
+        """Predict y at the predicted points.
+
+        With several queries in a paired layout the columns are those queries, in order. Raises ValueError for tokens
+        of another width, or more of them than there are learned positions.
+        """
+        self._check(tokens, n_queries)
+        resid = self.hook_embed(self._embed(tokens))
+        if self.cfg.positions != "none":
+            resid = resid + self.hook_pos_embed(self._encode_positions(tokens))
+        *inner, last = self.blocks
+        for block in inner:
+            resid = block(resid, n_queries)
+        if not self.cfg.causal and not is_hooked(last):
+            # Only the queries are read out, and without a causal mask they stand last: the final layer's other
+            # outputs matter to nobody unless a hook looks at them.
+            return self.decode(last(resid, n_queries, only_queries=True))
+        resid = last(resid, n_queries)
+        return self.decode(resid[:, self.prediction_positions(tokens.shape[1], n_queries)])
+
+    def decode(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, " ..."]:
+        """The model's own readout, applied to any residual stream: final norm, then the y entry negated, or W_U."""
+        resid = self.ln_final(resid)
+        if self.cfg.readout == "negated_y":
+            return -resid[..., self.cfg.y_index]
+        out = (resid @ self.W_U)[..., 0]
+        return out + self.b_U if self.cfg.bias else out
+
+    def tokens(self, prompts: Prompts) -> Float[Tensor, "prompt pos d_token"]:
+        """Lay prompts out as this model reads them, on its device and in its precision."""
+        parameter = next(self.parameters())
+        return self.cfg.layout.tokens(prompts.to(parameter.device, parameter.dtype))
+
+    @property
+    def predicted_points(self) -> tuple[int, ...]:
+        """Every point for causal interleaved models, the query alone for the others."""
+        last = self.task.n_points - 1
+        return tuple(range(last + 1)) if self._predicts_every_point else (last,)
+
+    def prediction_positions(self, n_pos: int, n_queries: int = 1) -> list[int]:
+        """Positions that the predictions are read from, in prompts of ``n_pos`` tokens."""
+        if self._predicts_every_point:
+            return list(range(0, n_pos, 2))
+        return list(range(n_pos - n_queries, n_pos))
+
+    @property
+    def asks_in_parallel(self) -> bool:
+        """Whether one prompt may carry many queries that do not see each other."""
+        return self.cfg.layout.kind == "paired" and not self.cfg.query_in_context and self.cfg.positions == "none"
+
+    @property
+    def reads_one_coordinate(self) -> bool:
+        """Whether the prediction is one coordinate of the stream, so that every layer holds a prediction in its place."""
+        if self.cfg.layer_norm:
+            return False
+        return self.cfg.readout == "negated_y" or int((self.W_U != 0).sum()) == 1
+
+    def untrained_twin(self, seed: int) -> Self:
+        """The same architecture with the initial weights of ``seed``."""
+        return type(self)(self.cfg, self.task, seed=seed).to(next(self.parameters()).device)
+
+    def run_with_cache(self, *args: Any, return_cache_object: bool = True, **kwargs: Any) -> Any:
+        """As HookedRootModule's, with an `ActivationCache` (or a plain dict if ``return_cache_object`` is False)."""
+        out, cache = super().run_with_cache(*args, **kwargs)
+        return out, ActivationCache(cache, self) if return_cache_object else cache
+
+    @property
+    def W_Q(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Query weights of all layers."""
+        return self._stack("W_Q")
+
+    @property
+    def W_K(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Key weights of all layers."""
+        return self._stack("W_K")
+
+    @property
+    def W_V(self) -> Float[Tensor, "layer head d_model d_head"]:
+        """Value weights of all layers."""
+        return self._stack("W_V")
+
+    @property
+    def W_O(self) -> Float[Tensor, "layer head d_head d_model"]:
+        """Output weights of all layers."""
+        return self._stack("W_O")
+
+    @property
+    def QK(self) -> FactoredMatrix:
+        """``W_Q W_K^T`` [layer head d_model d_model]: how the stream at a query scores the stream at a key."""
+        return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    @property
+    def OV(self) -> FactoredMatrix:
+        """``W_V W_O`` [layer head d_model d_model]: what attending to a position writes."""
+        return FactoredMatrix(self.W_V, self.W_O)
+
+    @property
+    def _predicts_every_point(self) -> bool:
+        return self.cfg.layout.kind == "interleaved" and self.cfg.causal
+
+    def _stack(self, name: Literal["W_Q", "W_K", "W_V", "W_O"]) -> Tensor:
+        return torch.stack([getattr(block.attn, name) for block in self.blocks])
+
+    def _embed(self, tokens: Tensor) -> Float[Tensor, "prompt pos d_model"]:
+        """Read tokens in, leaving zeros where concatenated positions will stand."""
+        if self.cfg.read_in == "linear":
+            tokens = tokens @ self.W_E
+            if self.cfg.bias:
+                tokens = tokens + self.b_E
+        return nn.functional.pad(tokens, (0, self.cfg.d_pos))
+
+    def _encode_positions(self, tokens: Tensor) -> Float[Tensor, "pos d_model"]:
+        cfg = self.cfg
+        width = cfg.d_pos or cfg.d_model
+        n_pos = tokens.shape[1]
+        table = self.W_pos[:n_pos] if cfg.positions == "learned" else sinusoids(n_pos, width).to(tokens)
+        padded = nn.functional.pad(table, (cfg.d_model - width, 0))
+        return padded.expand(tokens.shape[0], -1, -1)
+
+    def _check(self, tokens: Tensor, n_queries: int) -> None:
+        if tokens.ndim != 3 or tokens.shape[-1] != self.cfg.d_token:
+            raise ValueError(
+                f"Expected tokens of shape [prompt pos {self.cfg.d_token}], got {tuple(tokens.shape)}. "
+                "Make them with model.tokens(prompts)."
+            )
+        if self.cfg.positions == "learned" and tokens.shape[1] > self.cfg.n_ctx:
+            raise ValueError(
+                f"The model has {self.cfg.n_ctx} learned positions, the prompts have {tokens.shape[1]} tokens; "
+                "use shorter prompts."
+            )
+        if n_queries != 1 and not self.asks_in_parallel:
+            raise ValueError(
+                "This model takes one query per prompt: its queries would see or displace each other. "
+                "Use prompts.one_query_each()."
+            )
+        if not self.cfg.query_in_context and tokens.shape[1] <= n_queries and "softmax" in self.cfg.attention_kinds:
+            raise ValueError("Softmax attention needs at least one example before the queries; the prompts have none.")
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        cfg = self.cfg
+        generator = make_generator(seed, "initial weights")
+        fan_in = {
+            "W_Q": cfg.d_model,
+            "W_K": cfg.d_model,
+            "W_V": cfg.d_model,
+            "W_O": cfg.n_heads * cfg.d_head,
+            "W_in": cfg.d_model,
+            "W_out": cfg.d_mlp,
+            "W_E": cfg.d_token,
+            "W_U": cfg.d_model,
+            "W_pos": 1,
+        }
+        for path, parameter in self.named_parameters():
+            name = path.rsplit(".", 1)[-1]
+            if name not in fan_in:
+                continue  # biases start at 0, norms at 1
+            if cfg.init == "gpt2":
+                nn.init.normal_(parameter, std=0.02, generator=generator)
+                continue
+            depth = cfg.n_layers if path.startswith("blocks.") else 1
+            std = (cfg.init_variance / (depth * fan_in[name])) ** 0.5
+            nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std, generator=generator)
+

@@ -1,0 +1,39 @@
+"""The algorithms that a layer may be running, every prefix of every prompt at once."""
+
+from interp.solvers.gradient_descent import GradientDescent
+from interp.solvers.gradient_descent_plus import GradientDescentPlus
+from interp.solvers.newton import Newton
+from interp.solvers.null import MeanPredictor, ZeroPredictor
+from interp.solvers.ols import OrdinaryLeastSquares
+from interp.solvers.registry import NULL_SOLVERS, SOLVERS, make_solver
+from interp.solvers.regressions import Regressions, Spectrum
+from interp.solvers.ridge import Ridge
+from interp.solvers.search import Range, Search, search
+from interp.solvers.solver import AbstractSolver
+from interp.solvers.spectral import SpectralSolver
+from interp.solvers.trace import SolverTrace, Status
+from interp.solvers.tune import Tuned, tune
+
+__all__ = [
+    "NULL_SOLVERS",
+    "SOLVERS",
+    "AbstractSolver",
+    "GradientDescent",
+    "GradientDescentPlus",
+    "MeanPredictor",
+    "Newton",
+    "OrdinaryLeastSquares",
+    "Range",
+    "Regressions",
+    "Ridge",
+    "Search",
+    "SolverTrace",
+    "SpectralSolver",
+    "Spectrum",
+    "Status",
+    "Tuned",
+    "ZeroPredictor",
+    "make_solver",
+    "search",
+    "tune",
+]

@@ -1,0 +1,74 @@
+"""Solvers that act on each eigendirection of S on its own."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.solvers.regressions import Regressions, Spectrum
+from interp.solvers.solver import AbstractSolver
+from interp.solvers.trace import SolverTrace, classify
+
+Responses = Float[Tensor, "step prompt prefix dim"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralSolver(AbstractSolver):
+    """A solver whose weights are ``Q g_k(lambda) Q^T X^T y``, with a scalar function g_k for each step k.
+
+    A subclass writes g_k and nothing else; one eigendecomposition per prefix then gives every step of every such
+    solver at once.
+    """
+
+    @abstractmethod
+    def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
+        """g_k at every eigenvalue. Must be finite at 0 unless the solver diverges; the moment vanishes there."""
+
+    def fixed_point(self, eigenvalues: Float[Tensor, "prompt prefix dim"]) -> Float[Tensor, "prompt prefix dim"]:
+        """The response that the solver tends to on the range of S: that of least squares unless overridden."""
+        return 1 / eigenvalues
+
+    @final
+    def trace(self, problems: Regressions, steps: Sequence[int]) -> SolverTrace:
+        """Iterates on the given problems, from their shared eigendecomposition."""
+        spectrum = problems.spectrum
+        response = self._range_response(spectrum, steps)
+        # [prompt prefix dim dim] @ [prompt prefix dim step]: one batched product for all steps
+        along_axes = rearrange(response * spectrum.moment, "step prompt prefix dim -> prompt prefix dim step")
+        weights = rearrange(spectrum.vectors @ along_axes, "prompt prefix dim step -> step prompt prefix dim")
+        predictions = torch.einsum("sptd,ptqd->sptq", weights, problems.queries).flatten(2)
+        residual = 1 - response / self.fixed_point(spectrum.eigenvalues)
+        return SolverTrace(
+            steps=tuple(steps),
+            predictions=predictions,
+            weights=weights,
+            statuses=classify(residual, spectrum.eigenvalues),
+        )
+
+    @final
+    def predict(self, problems: Regressions, steps: Sequence[int]) -> Float[Tensor, "step prompt column"]:
+        """Predictions alone: the response times the query moments."""
+        response = self._range_response(problems.spectrum, steps)
+        return torch.einsum("sptd,ptqd->sptq", response, problems.query_moments).flatten(2)
+
+    def _range_response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
+        """The response on the range of S, and 0 on its null space, where there is nothing to respond to."""
+        return torch.where(spectrum.eigenvalues > 0, self.response(spectrum, steps), 0.0)
+
+
+def unroll(start: Tensor, update: Callable[[int, Tensor], Tensor], steps: Sequence[int]) -> Float[Tensor, "step ..."]:
+    """Iterate ``update(k, state)`` from ``start`` and stack the states at ``steps``, in their order."""
+    wanted = set(steps)
+    state, kept = start, {}
+    for k in range(max(steps) + 1):
+        if k in wanted:
+            kept[k] = state
+        if k < max(steps):
+            state = update(k, state)
+    return torch.stack([kept[k] for k in steps])
+

@@ -1,0 +1,56 @@
+"""What a solver returns: predictions and weights at the steps asked for, and how each problem stands."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Status(Enum):
+    """How a solver stands at a step. The value says it in words."""
+
+    CONVERGED = "converged: the iterate solves its problem"
+    RUNNING = "not converged yet: more steps bring it closer"
+    STALLED = "stalled: the leading direction makes no progress; the step is at the edge of stability"
+    DIVERGED = "diverged: the step is too large for at least one prefix; use a smaller one"
+
+
+STATUS_CODES = tuple(Status)
+"""``statuses`` holds indices into this tuple; a larger index is worse."""
+
+
+@dataclass(frozen=True)
+class SolverTrace:
+    """Iterates of one solver, in float64. A diverging step size is data here, not an exception."""
+
+    steps: tuple[int, ...]
+    """Step counts, in the order asked for."""
+    predictions: Float[Tensor, "step prompt point"]
+    """The prediction at point t uses the t examples before it."""
+    weights: Float[Tensor, "step prompt point dim"]
+    """One weight vector per step and prefix; ``[..., t, :]`` has seen t examples."""
+    statuses: Int[Tensor, "step prompt point"]
+    """Index into `STATUS_CODES` for every problem at every step."""
+
+    @property
+    def status(self) -> Status:
+        """The worst status of any problem at the last of the steps asked for."""
+        last = max(range(len(self.steps)), key=lambda i: self.steps[i])
+        return STATUS_CODES[int(self.statuses[last].max())]
+
+
+def classify(
+    residual: Float[Tensor, "step prompt prefix dim"], eigenvalues: Float[Tensor, "prompt prefix dim"]
+) -> Int[Tensor, "step prompt prefix"]:
+    """Status codes from the share of the solution that each eigendirection still lacks, ``1 - lambda g(lambda)``."""
+    inside = eigenvalues > 0
+    missing = torch.where(inside, residual.abs(), 0.0)
+    worst = missing.amax(-1)
+    leading = missing[..., -1]  # eigenvalues ascend
+    code = torch.full(worst.shape, STATUS_CODES.index(Status.RUNNING), device=worst.device)
+    code[worst < 1e-6] = STATUS_CODES.index(Status.CONVERGED)
+    code[(leading - 1).abs() < 1e-9] = STATUS_CODES.index(Status.STALLED)
+    code[~(worst <= 1 + 1e-6)] = STATUS_CODES.index(Status.DIVERGED)
+    return code

@@ -1,0 +1,130 @@
+"""A batch of in-context problems."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A batch of in-context problems: their points, and what generated them where that is known.
+
+    The last ``n_queries`` points are queries: a prediction at one of them may use the examples before all of
+    them, but no other query. Raises ValueError when the shapes do not fit or a value is not finite.
+    """
+
+    xs: Float[Tensor, "prompt point dim"]
+    """Inputs."""
+    ys: Float[Tensor, "prompt point"]
+    """Targets, noise included."""
+    w: Float[Tensor, "prompt dim"] | None = None
+    """The hidden weights, for tasks that have them: ``ys = xs @ w + noise``."""
+    n_queries: int = 1
+    """How many of the last points ask about the same context."""
+    input_map: Float[Tensor, "prompt dim dim"] | None = None
+    """The linear map that made these inputs out of isotropic ones, where it is not the identity."""
+
+    def __post_init__(self) -> None:
+        if self.xs.ndim != 3:
+            raise ValueError(
+                f"`xs` needs three axes [prompt point dim], got shape {tuple(self.xs.shape)}. "
+                "Add the missing axis, e.g. xs[None] for a single prompt."
+            )
+        if self.ys.shape != self.xs.shape[:-1]:
+            raise ValueError(
+                f"`ys` needs one target per point: expected shape {tuple(self.xs.shape[:-1])} to match `xs` of "
+                f"shape {tuple(self.xs.shape)}, got {tuple(self.ys.shape)}."
+            )
+        if self.w is not None and self.w.shape != (self.xs.shape[0], self.xs.shape[2]):
+            raise ValueError(
+                f"`w` needs one weight vector per prompt: expected shape {(self.xs.shape[0], self.xs.shape[2])}, "
+                f"got {tuple(self.w.shape)}."
+            )
+        if not 1 <= self.n_queries <= self.n_points:
+            raise ValueError(
+                f"`n_queries` must lie between 1 and the number of points ({self.n_points}), got {self.n_queries}."
+            )
+        for name in ("xs", "ys", "w"):
+            values = getattr(self, name)
+            if values is not None and not torch.isfinite(values).all():
+                raise ValueError(
+                    f"`{name}` holds NaN or infinite values; prompts must be finite. "
+                    "Drop or mend the prompts that torch.isfinite rejects."
+                )
+
+    def __len__(self) -> int:
+        return self.xs.shape[0]
+
+    def __getitem__(self, index: slice | Tensor) -> Self:
+        """The prompts that ``index`` selects, as a batch of their own."""
+        return replace(
+            self,
+            xs=self.xs[index],
+            ys=self.ys[index],
+            w=None if self.w is None else self.w[index],
+            input_map=None if self.input_map is None else self.input_map[index],
+        )
+
+    @property
+    def n_points(self) -> int:
+        """Number of points of each prompt, queries included."""
+        return self.xs.shape[1]
+
+    @property
+    def n_examples(self) -> int:
+        """Number of points before the queries."""
+        return self.n_points - self.n_queries
+
+    @property
+    def dim(self) -> int:
+        """Number of input coordinates."""
+        return self.xs.shape[2]
+
+    def halves(self) -> tuple[Self, Self]:
+        """Split by prompt into two halves, one to select on and one to estimate on.
+
+        Raises ValueError for fewer than 4 prompts: an interval over prompts needs at least 2 in each half.
+        """
+        if len(self) < 4:
+            raise ValueError(
+                f"A split into a selection and an estimation half needs at least 4 prompts, got {len(self)}. "
+                "Sample more prompts."
+            )
+        middle = len(self) // 2
+        return self[:middle], self[middle:]
+
+    def one_query_each(self) -> Self:
+        """The same questions with one query per prompt: each context is repeated once per query.
+
+        Prompt ``p`` and query ``q`` become prompt ``p * n_queries + q``.
+        """
+        if self.n_queries == 1:
+            return self
+        n, q = self.n_examples, self.n_queries
+        context_xs = self.xs[:, :n].repeat_interleave(q, dim=0)
+        context_ys = self.ys[:, :n].repeat_interleave(q, dim=0)
+        return replace(
+            self,
+            xs=torch.cat([context_xs, self.xs[:, n:].reshape(-1, 1, self.dim)], dim=1),
+            ys=torch.cat([context_ys, self.ys[:, n:].reshape(-1, 1)], dim=1),
+            w=None if self.w is None else self.w.repeat_interleave(q, dim=0),
+            n_queries=1,
+            input_map=None if self.input_map is None else self.input_map.repeat_interleave(q, dim=0),
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """The same prompts on another device or in another floating-point type."""
+
+        def move(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values.to(device=device, dtype=dtype)
+
+        return replace(
+            self,
+            xs=self.xs.to(device=device, dtype=dtype),
+            ys=self.ys.to(device=device, dtype=dtype),
+            w=move(self.w),
+            input_map=move(self.input_map),
+        )

@@ -1,0 +1,154 @@
+"""The training loop."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from interp._progress import track
+from interp._records import to_record
+from interp._seeds import derive_seed
+from interp.models.folders import (
+    CONFIG,
+    WEIGHTS,
+    ModelInfo,
+    current_versions,
+    load_folder,
+    read_config,
+    save_folder,
+    weights_checksum,
+    write_config,
+)
+from interp.models.transformer import RegressionTransformer
+from interp.training.checkpoints import checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
+from interp.training.metrics import MetricsLog
+from interp.training.recipe import Recipe
+
+
+class DivergedError(ValueError):
+    """The loss stopped being finite. What was saved before stays."""
+
+
+def train(
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    force: bool = False,
+) -> RegressionTransformer:
+    """Train a model by its recipe, into a run folder if ``out`` is given.
+
+    The data of update s depend on (seed, s) alone, so a run that was killed and is resumed ends with the weights of
+    one that never stopped (on the same device and number of threads). ``resume`` goes on from the last checkpoint
+    in ``out`` (or starts, if there is none); ``force`` replaces an earlier run there.
+
+    Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe or seed,
+    DivergedError when the loss stops being finite.
+    """
+    folder = None if out is None else Path(out)
+    model = RegressionTransformer(recipe.model, recipe.task, seed=seed).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+    )
+    start = 0
+    metrics = None
+    if folder is not None:
+        start = _open_run(folder, recipe, seed, resume=resume, force=force)
+        if start == recipe.steps and (folder / WEIGHTS).is_file():
+            return load_folder(folder).to(device)
+        if start > 0:
+            restore_checkpoint(folder, start, model, optimizer)
+        else:
+            save_checkpoint(folder, 0, model, optimizer)
+        metrics = MetricsLog(folder, before_step=start)
+    with track(f"train {recipe.name} seed {seed}", total=recipe.steps, start=start) as tracker:
+        for step in range(start, recipe.steps):
+            loss = _update(model, optimizer, recipe, seed, step)
+            if step % recipe.log_every == 0 or step == recipe.steps - 1:
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise DivergedError(
+                        f"Training diverged: the loss is {value} at step {step}. Lower `lr` or `clip_norm`"
+                        + ("." if folder is None else f"; the checkpoints in {folder} stay.")
+                    )
+                if metrics is not None:
+                    metrics.write({"step": step, "loss": value, "lr": recipe.lr_at(step)})
+                note = f"loss {value:.4f}"
+            tracker.advance(note)
+            done = step + 1
+            if folder is not None and (is_kept(done) or done % recipe.resume_every == 0 or done == recipe.steps):
+                save_checkpoint(folder, done, model, optimizer)
+    recipe_record = to_record(recipe)
+    if folder is not None:
+        save_folder(folder, model, recipe=recipe_record, seed=seed)
+    model.info = ModelInfo(
+        name=str(folder) if folder is not None else recipe.name,
+        source="run" if folder is not None else "python",
+        seed=seed,
+        recipe=recipe_record,
+        versions=current_versions(),
+        checksum=weights_checksum(model),
+    )
+    return model
+
+
+def _update(
+    model: RegressionTransformer, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, step: int
+) -> Tensor:
+    """One update; returns the loss before it."""
+    prompts = recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+    predictions = model(model.tokens(prompts))
+    targets = prompts.ys[:, list(model.predicted_points)].to(predictions)
+    loss = 0.5 * (predictions - targets).square().mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.lr_at(step)
+    optimizer.step()
+    return loss.detach()
+
+
+def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: bool) -> int:
+    """Make the folder ready and return the number of updates already done there."""
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken and not resume:
+        ours = folder.is_dir() and (folder / CONFIG).is_file()
+        if not ours:
+            raise FileExistsError(f"{folder} exists and is not a run of ours; give another --out.")
+        if not force:
+            raise FileExistsError(f"{folder} holds a run already; --resume goes on with it, --force replaces it.")
+        _clear_run(folder)
+    if taken and resume:
+        content = read_config(folder)
+        if content.get("recipe") != to_record(recipe) or content.get("seed") != seed:
+            raise ValueError(
+                f"{folder} holds a run of another recipe or seed ({_difference(content, recipe, seed)}); "
+                "resume with the same ones, or give another --out."
+            )
+        steps = checkpoint_steps(folder)
+        if steps:
+            return min(steps[-1], recipe.steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, recipe.model, recipe.task, recipe=to_record(recipe), seed=seed)
+    return 0
+
+
+def _clear_run(folder: Path) -> None:
+    """Remove what a run wrote, and nothing else."""
+    for step in checkpoint_steps(folder):
+        (folder / "checkpoints" / f"step-{step:08d}.safetensors").unlink()
+    for name in (WEIGHTS, "metrics.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _difference(content: dict[str, object], recipe: Recipe, seed: int) -> str:
+    theirs, ours = content.get("recipe"), to_record(recipe)
+    changed = [f"seed {content.get('seed')} there, {seed} here"] if content.get("seed") != seed else []
+    if isinstance(theirs, dict):
+        changed += [f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in ours if theirs.get(key) != ours[key]]
+    return "; ".join(changed) or "no recipe there"

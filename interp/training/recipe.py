@@ -1,0 +1,62 @@
+"""What a training run is, but for its seed."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from interp.models.config import TransformerConfig
+from interp.tasks import LinearRegression
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Model, task and optimisation of a run. The command line overrides any field by its name.
+
+    The loss is half the mean squared error over the predicted points. Raises ValueError for numbers out of range.
+    """
+
+    name: str
+    model: TransformerConfig = field(default_factory=TransformerConfig)
+    task: LinearRegression = field(default_factory=LinearRegression)
+    steps: int = 1000
+    """Number of updates."""
+    batch_size: int = 64
+    """Prompts of one update, drawn anew each time."""
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    """Global norm that gradients are clipped to."""
+    warmup: int = 0
+    """Updates over which lr rises linearly from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What lr does after the warm-up: stay, or fall to 0 along half a cosine."""
+    log_every: int = 10
+    """Updates between two lines of metrics.jsonl."""
+    resume_every: int = 500
+    """Updates between two resume points."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every", "resume_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Recipe {self.name!r}: `{name}` must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.warmup <= self.steps:
+            raise ValueError(f"Recipe {self.name!r}: `warmup` must lie in 0..{self.steps}, got {self.warmup}.")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"Recipe {self.name!r}: `lr` must be positive and finite, got {self.lr}.")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"Recipe {self.name!r}: `clip_norm` must be positive or none, got {self.clip_norm}.")
+        if self.model.dim != self.task.dim:
+            raise ValueError(
+                f"Recipe {self.name!r}: the model reads inputs of dim {self.model.dim}, the task draws them of dim "
+                f"{self.task.dim}; change both."
+            )
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of update ``step`` (0, 1, ...)."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return self.lr
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
