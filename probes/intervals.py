@@ -38,7 +38,7 @@ def percentiles(resampled: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.f
     """Ends of the 95 % percentile interval over the first axis."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(np.asarray(resampled, dtype=np.float64), [tail, 100 - tail], axis=0)
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def bootstrap_mean(values: ArrayLike) -> Interval:

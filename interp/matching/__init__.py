@@ -2,15 +2,18 @@
 
 from interp.matching.alignment import Alignment, align
 from interp.matching.circuits import EffectiveStep, effective_steps, interpolate_with_gd
+from interp.matching.decode import TARGETS, probe_layers
 from interp.matching.families import Family, make_family
 from interp.matching.induced import InducedWeights, fitted_weights, sensitivities
-from interp.matching.match import CONTROLS, Measure, match_layers
+from interp.matching.match import CONTROLS, match_layers, match_measures
+from interp.matching.observed import Measure
 from interp.matching.readouts import layer_states, native_predictions
 from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
 from interp.matching.verdict import LayerVerdict, judge_layers
 
 __all__ = [
     "CONTROLS",
+    "TARGETS",
     "Alignment",
     "EffectiveStep",
     "Family",
@@ -25,8 +28,10 @@ __all__ = [
     "layer_states",
     "make_family",
     "match_layers",
+    "match_measures",
     "native_predictions",
     "prediction_r2",
+    "probe_layers",
     "sensitivities",
     "similarity_of_errors",
     "similarity_of_weights",

@@ -11,13 +11,13 @@ from interp.matching.families import DEFAULT_FAMILIES, Family, make_family, with
 from interp.matching.observed import Measure
 from interp.matching.pipeline import Fitted, Pipeline, PipelineRun, resampled_means, skill
 from interp.matching.readouts import ask_many_queries, columns_of, default_readout
+from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.solvers import AbstractSolver
 from interp.tasks import Prompts
 from probes.intervals import percentiles
 
 CONTROLS = ("random_init", "shuffled_targets")
-N_TWINS = 3
 
 
 def match_layers(
@@ -37,7 +37,8 @@ def match_layers(
     """Compare every layer with the iterates of every solver; one row per (layer, solver, step).
 
     Hyperparameters that the caller leaves free, the best step of each layer and any readout are chosen on the first
-    half of the prompts; every number is estimated on the second. The null predictors always compete.
+    half of the prompts; every number is estimated on the second. Hyperparameters are one set for all layers, fitted to
+    their predictions in either measure. The null predictors always compete.
 
     ``measure`` is the similarity of errors (cosine over columns of ``prediction - y``) or of induced weights
     (sensitivities). ``readout`` takes a layer's prediction from the model's own readout or from a refitted linear one;
@@ -55,6 +56,36 @@ def match_layers(
     Raises ValueError for unknown solvers or controls, fewer than 4 prompts, prompts of another dim than the model's,
     or fewer than 2 columns.
     """
+    return match_measures(
+        model,
+        prompts,
+        solvers,
+        steps=steps,
+        measures=(measure,),
+        readout=readout,
+        controls=controls,
+        twins=twins,
+        n_queries=n_queries,
+        first_point=first_point,
+        seed=seed,
+    )[measure]
+
+
+def match_measures(
+    model: HookedRegressor,
+    prompts: Prompts,
+    solvers: Sequence[str | AbstractSolver | Family] = DEFAULT_FAMILIES,
+    *,
+    steps: Sequence[int] | None = None,
+    measures: Sequence[Measure] = ("errors", "weights"),
+    readout: Literal["auto", "native", "refitted"] = "auto",
+    controls: Sequence[str] = CONTROLS,
+    twins: Sequence[HookedRegressor] | None = None,
+    n_queries: int = 32,
+    first_point: int = 1,
+    seed: int = 0,
+) -> dict[Measure, pd.DataFrame]:
+    """The tables of `match_layers` for several measures, from one fit of the hyperparameters. Arguments as there."""
     _check(model, prompts, controls)
     asked = ask_many_queries(model, prompts, n_queries, seed)
     points = columns_of(model, asked)
@@ -68,22 +99,25 @@ def match_layers(
     families = [make_family(solver, many_prefixes=points is not None, steps=steps) for solver in solvers]
     pipeline = Pipeline(
         readout=default_readout(model) if readout == "auto" else readout,
-        measure=measure,
+        measures=measures,
         families=with_nulls(families),
         first_column=first_column,
     )
-    untrained = _twins(model, twins) if "random_init" in controls else []
+    untrained = make_twins(model, twins) if "random_init" in controls else []
     with track("match", total=1 + len(untrained) + ("shuffled_targets" in controls)) as tracker:
         subject = pipeline.run(model, selection, estimation)
         tracker.advance("the model")
-        control_runs: dict[str, list[PipelineRun]] = {}
+        control_runs: dict[str, list[dict[Measure, PipelineRun]]] = {}
         for twin in untrained:
             control_runs.setdefault("random_init", []).append(pipeline.run(twin, selection, estimation))
             tracker.advance("an untrained twin")
         if "shuffled_targets" in controls:
             control_runs["shuffled_targets"] = [pipeline.run(model, selection, estimation, mismatched=True)]
             tracker.advance("shuffled targets")
-    return _table(subject, control_runs)
+    return {
+        measure: _table(subject[measure], {name: [run[measure] for run in runs] for name, runs in control_runs.items()})
+        for measure in measures
+    }
 
 
 def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str]) -> None:
@@ -95,20 +129,6 @@ def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str]) ->
             f"The prompts have inputs of dim {prompts.dim}, the model was trained on dim {model.task.dim}; "
             "sample them with model.task.sample."
         )
-
-
-def _twins(model: HookedRegressor, twins: Sequence[HookedRegressor] | None) -> Sequence[HookedRegressor]:
-    if twins is not None:
-        return twins
-    make_twin = getattr(model, "untrained_twin", None)
-    if make_twin is None:
-        raise ValueError(
-            f"{type(model).__name__} has no method untrained_twin(seed), which the random_init control needs; "
-            "pass untrained models as `twins`, or leave the control out with controls=['shuffled_targets'] "
-            "(no claim can be supported without it)."
-        )
-    # Far from any seed a user would take, so that an untrained subject is never its own control.
-    return [make_twin(1_000_003 + i) for i in range(N_TWINS)]
 
 
 def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.DataFrame:

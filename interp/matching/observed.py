@@ -22,17 +22,18 @@ class Observed:
     first_column: int
     """Columns before this one are left out: at the first point nobody knows anything."""
     weights: Float[Tensor, "layer prompt column dim"] | None = None
-    """Induced weights, for the similarity of weights; None compares errors."""
+    """Induced weights, where their similarity is wanted too."""
 
-    def similarity(self, solver: AbstractSolver, steps: tuple[int, ...]) -> Float[Tensor, "layer step prompt"]:
+    def similarity(
+        self, solver: AbstractSolver, steps: tuple[int, ...], measure: Measure = "errors"
+    ) -> Float[Tensor, "layer step prompt"]:
         """Similarity of every layer with every iterate, prompt by prompt."""
-        if self.weights is None:
+        if measure == "errors":
             return similarity_of_errors(self._kept(self.predictions), self._iterates(solver, steps), self._targets)
+        assert self.weights is not None
         iterates = solver.trace(self.problems, steps).weights
         n_prefixes = iterates.shape[2]
-        norm = self.weights.norm(dim=-1, keepdim=True)
-        units = self.weights / norm.where(norm > 0, 1.0)
-        by_prefix = units.unflatten(2, (n_prefixes, -1)).mean(3)  # queries of one prefix share its solver weights
+        by_prefix = _unit(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)  # queries of one prefix share its solver weights
         kept = slice(self.first_column if n_prefixes > 1 else 0, None)
         lengths = by_prefix.norm(dim=-1)
         cosines = similarity_of_weights(by_prefix[:, :, kept], iterates[:, :, kept])
@@ -41,9 +42,9 @@ class Observed:
             return cosines * lengths[:, :, 0][:, None]
         return cosines
 
-    def null_similarity(self) -> Float[Tensor, "null layer prompt"]:
+    def null_similarity(self, measure: Measure = "errors") -> Float[Tensor, "null layer prompt"]:
         """Similarity with each predictor that knows nothing."""
-        return torch.stack([self.similarity(make_solver(name), (1,))[:, 0] for name in NULL_SOLVERS])
+        return torch.stack([self.similarity(make_solver(name), (1,), measure)[:, 0] for name in NULL_SOLVERS])
 
     def r2_sums(
         self, solver: AbstractSolver, steps: tuple[int, ...]
@@ -53,8 +54,7 @@ class Observed:
 
     def same_answers(self, a: tuple[AbstractSolver, int], b: tuple[AbstractSolver, int]) -> bool:
         """Whether two iterates, given as (solver, step), predict the same to a part in a thousand."""
-        first = self._iterates(a[0], (a[1],))
-        second = self._iterates(b[0], (b[1],))
+        first, second = (self._iterates(solver, (step,)) for solver, step in (a, b))
         return bool((first - second).norm() <= 1e-3 * first.norm())
 
     def first_prompts(self, count: int) -> "Observed":
@@ -78,3 +78,8 @@ class Observed:
 
     def _kept(self, values: Tensor) -> Tensor:
         return values[..., self.first_column :]
+
+
+def _unit(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
+    norm = vectors.norm(dim=-1, keepdim=True)
+    return vectors / norm.where(norm > 0, 1.0)

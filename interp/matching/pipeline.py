@@ -29,13 +29,13 @@ class Fitted:
     family: Family
     solver: AbstractSolver
     best: list[int]
-    """Index of the best step for each layer."""
+    """Index of the best step for each layer, in this measure."""
     similarity: NDArray[np.float64]  # [layer step prompt]
 
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """Everything that one pipeline found."""
+    """Everything that one pipeline found in one measure."""
 
     fitted: list[Fitted]
     null: NDArray[np.float64]  # [null layer prompt]
@@ -47,21 +47,31 @@ class Pipeline:
     """How a match is made; the same for the model and for its controls."""
 
     readout: str
-    measure: Measure
+    measures: Sequence[Measure]
     families: Sequence[Family]
     first_column: int
 
-    def run(self, model: HookedRegressor, selection: Prompts, estimation: Prompts, *, mismatched: bool = False) -> PipelineRun:
-        """Select on one set of prompts, estimate on the other.
+    def run(
+        self, model: HookedRegressor, selection: Prompts, estimation: Prompts, *, mismatched: bool = False
+    ) -> dict[Measure, PipelineRun]:
+        """Select on one set of prompts, estimate on the other; one run for each measure.
 
-        ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
+        Hyperparameters are fitted once, to the predictions, which fix a solver's scale; the best steps are each
+        measure's own. ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
         """
         ours, other = _observe(self, model, selection, estimation, mismatched)
-        return PipelineRun(
-            fitted=[_fit(family, ours, other) for family in self.families],
-            null=other.null_similarity().cpu().numpy(),
-            estimation=other,
-        )
+        solvers = [_best_solver(family, ours.first_prompts(SEARCH_PROMPTS)) for family in self.families]
+        return {
+            measure: PipelineRun(
+                fitted=[
+                    _choose_steps(family, solver, ours, other, measure)
+                    for family, solver in zip(self.families, solvers, strict=True)
+                ],
+                null=other.null_similarity(measure).cpu().numpy(),
+                estimation=other,
+            )
+            for measure in self.measures
+        }
 
 
 def skill(similarity: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,7 +106,7 @@ def _observe(
         predictions = [probes(state)[..., 0] for state in states]
         decoder = _probe_decoder(probes)
     weights = [None, None]
-    if pipeline.measure == "weights":
+    if "weights" in pipeline.measures:
         weights = [sensitivities(model, prompts, decoder) for prompts in halves]
     ours, other = (
         Observed(
@@ -114,12 +124,16 @@ def _probe_decoder(probes: LinearProbes) -> Decoder:
     return lambda layer, resid: probes.read(layer, resid)[..., 0]
 
 
-def _fit(family: Family, selection: Observed, estimation: Observed) -> Fitted:
-    solver = _best_solver(family, selection.first_prompts(SEARCH_PROMPTS))
-    chosen = selection.similarity(solver, family.steps).mean(-1)
-    best = chosen.nan_to_num(nan=-2.0).argmax(dim=1).tolist()
-    similarity = estimation.similarity(solver, family.steps).cpu().numpy()
-    return Fitted(family=family, solver=solver, best=best, similarity=similarity)
+def _choose_steps(
+    family: Family, solver: AbstractSolver, selection: Observed, estimation: Observed, measure: Measure
+) -> Fitted:
+    chosen = selection.similarity(solver, family.steps, measure).mean(-1)
+    return Fitted(
+        family=family,
+        solver=solver,
+        best=chosen.nan_to_num(nan=-2.0).argmax(dim=1).tolist(),
+        similarity=estimation.similarity(solver, family.steps, measure).cpu().numpy(),
+    )
 
 
 def _best_solver(family: Family, selection: Observed) -> AbstractSolver:

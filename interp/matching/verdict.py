@@ -68,6 +68,8 @@ def _judge(layer: object, rows: pd.DataFrame, nulls: pd.DataFrame, fit: "pd.Seri
     null = nulls.loc[nulls["similarity"].idxmax()]
     control_names = [name.removesuffix("_skill") for name in rows.columns if name.endswith("_skill")]
     verdict, reason = _decide(named, null, control_names)
+    if verdict == "refuted":
+        alternatives = ()  # what no family explains is no set of explanations either
     return LayerVerdict(
         layer=int(str(layer)),
         solver=str(named["solver"]),

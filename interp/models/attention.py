@@ -47,7 +47,7 @@ class Attention(nn.Module):
 
     def forward(
         self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, only_queries: bool = False
-    ) -> Float[Tensor, "prompt pos d_model"]:
+    ) -> Float[Tensor, "prompt kept_pos d_model"]:
         """What the layer adds to the stream. The last ``n_queries`` positions are queries.
 
         With ``only_queries`` (no causal mask, no hooks) the answer covers those positions alone.

@@ -81,7 +81,7 @@ class Block(nn.Module):
 
     def forward(
         self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, only_queries: bool = False
-    ) -> Float[Tensor, "prompt pos d_model"]:
+    ) -> Float[Tensor, "prompt kept_pos d_model"]:
         """The stream after the block, at the last ``n_queries`` positions alone if ``only_queries``."""
         resid = self.hook_resid_pre(resid)
         attn_out = self.hook_attn_out(self.attn(self.ln1(resid), n_queries, only_queries))

@@ -1,5 +1,6 @@
 """Transformers whose weights are written down, not trained: what a matching tool must name rightly."""
 
+import math
 from collections.abc import Callable
 from inspect import signature
 
@@ -108,7 +109,8 @@ def build_construction(name: str, parameters: dict[str, Value]) -> RegressionTra
         if key not in known:
             raise unknown_name(f"parameter of {name!r}", key, known)
         counts = known[key].annotation is int
-        if not isinstance(value, int if counts else (int, float)) or value < (1 if counts else 0):
+        is_number = isinstance(value, int if counts else (int, float)) and math.isfinite(value)
+        if not is_number or value < (1 if counts else 0):
             expected = "a whole number from 1 up" if counts else "a number from 0 up"
             raise ValueError(f"{key!r} of {name!r} must be {expected}, got {value!r}.")
     model = builder(**parameters)

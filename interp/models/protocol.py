@@ -9,6 +9,7 @@ from torch import Tensor
 from interp.tasks import Prompts, Task
 
 
+@runtime_checkable
 class RegressorConfig(Protocol):
     """The sizes that analyses read."""
 

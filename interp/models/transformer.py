@@ -161,7 +161,7 @@ class RegressionTransformer(HookedRootModule):
                 tokens = tokens + self.b_E
         return nn.functional.pad(tokens, (0, self.cfg.d_pos))
 
-    def _encode_positions(self, tokens: Tensor) -> Float[Tensor, "pos d_model"]:
+    def _encode_positions(self, tokens: Tensor) -> Float[Tensor, "prompt pos d_model"]:
         cfg = self.cfg
         width = cfg.d_pos or cfg.d_model
         n_pos = tokens.shape[1]

@@ -32,9 +32,12 @@ class GradientDescent(SpectralSolver):
         lr = self.lr / spectrum.n_examples.clamp(min=1) if self.normalize == "mean" else self.lr
         shrink = lr * eigenvalues
         k = torch.tensor(steps, dtype=shrink.dtype, device=shrink.device)[:, None, None, None]
-        # expm1 and log1p keep the digits that 1 - (1 - s)^k loses for small s; beyond s = 1 there is nothing to lose.
-        gentle = -torch.expm1(k * torch.log1p(-shrink.clamp(max=0.5)))
-        return torch.where(shrink < 0.5, gentle, 1 - (1 - shrink) ** k) / eigenvalues
+        # expm1 and log1p keep the digits that 1 - (1 - s)^k loses for small s. Large s lose none and may pass
+        # 1; powers are slow, so only large s are raised to them.
+        progress = -torch.expm1(k * torch.log1p(-shrink.clamp(max=0.5)))
+        large = shrink >= 0.5
+        progress[:, large] = 1 - (1 - shrink[large]) ** k[:, 0, 0]
+        return progress / eigenvalues
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """The step size, from a thousandth of the edge of stability to five times beyond it."""

@@ -57,9 +57,10 @@ class GradientDescentPlus(SpectralSolver):
         return unroll(state, update, steps)[:, 2]
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
-        """Step size as for gd; gamma from 0 (gradient descent) to where the leading direction changes sign."""
+        """Step size up to eight times gd's edge, which straightening moves; gamma from 0 (gradient descent) to beyond
+        where the leading direction changes sign."""
         edge = 2 / spectrum.top
-        return {"lr": Range(1e-3 * edge, 5 * edge, log=True), "gamma": Range(0.0, 0.6 * edge)}
+        return {"lr": Range(1e-2 * edge, 8 * edge, log=True), "gamma": Range(0.0, 0.6 * edge)}
 
     def _check_length(self, n_steps: int) -> None:
         for name in ("lr", "gamma"):

@@ -42,9 +42,13 @@ class Newton(SpectralSolver):
             )
 
     def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
-        """The scalar recursion ``p <- 2 p - lambda p^2``, that of M on each eigenvalue."""
+        """The scalar recursion ``p <- 2 p - lambda p^2``, that of M on each eigenvalue.
+
+        It runs on ``s = lambda p``, the share of the solution reached: s <- s (2 - s) stays at 0 from exactly 2 on, where
+        the paper's scale starts, while rounding noise in p would double with every step.
+        """
         eigenvalues = spectrum.eigenvalues
-        return unroll(self._start(eigenvalues), lambda _, p: 2 * p - eigenvalues * p**2, steps)
+        return unroll(self._start(eigenvalues), lambda _, share: share * (2 - share), steps) / eigenvalues
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """``alpha`` where it is free, up to twice what keeps the mean leading eigenvalue stable."""
@@ -55,17 +59,18 @@ class Newton(SpectralSolver):
         return {}
 
     def _start(self, eigenvalues: Tensor) -> Tensor:
+        """The eigenvalues of S M_0."""
         if self.start == "identity":
-            assert self.alpha is not None
-            return self.alpha + 0 * eigenvalues
-        if self.scale == "constant":
             assert self.alpha is not None
             return self.alpha * eigenvalues
         squares = eigenvalues**2
+        if self.scale == "constant":
+            assert self.alpha is not None
+            return self.alpha * squares
         if self.scale == "frobenius":
             norm = squares.square().sum(-1, keepdim=True).sqrt()
         else:
             norm = squares.amax(-1, keepdim=True)
         factor = 2.0 if self.scale == "paper" else 1.0
         # An empty prefix has S = 0 and nothing to scale.
-        return factor * eigenvalues / norm.where(norm > 0, 1.0)
+        return factor * (squares / norm.where(norm > 0, 1.0))

@@ -1,5 +1,6 @@
 """Solvers by name."""
 
+from dataclasses import fields
 from typing import Any
 
 from interp._names import unknown_name
@@ -38,7 +39,7 @@ def make_solver(name: str, **hyperparameters: Any) -> AbstractSolver:
     """
     if name not in SOLVERS:
         raise unknown_name("solver", name, SOLVERS)
-    known = SOLVERS[name].__dataclass_fields__
+    known = [field.name for field in fields(SOLVERS[name])]
     for key in hyperparameters:
         if key not in known:
             raise unknown_name(f"hyperparameter of solver {name!r}", key, known or ["none"])

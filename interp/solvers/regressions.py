@@ -1,7 +1,7 @@
 """What a solver is given: least-squares problems, one for each prefix of each prompt, and what is asked of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -41,6 +41,12 @@ class Spectrum:
     def longest(self) -> int:
         """Number of examples in the longest prefix."""
         return int(self.n_examples.max().item())
+
+    def split(self, n_prompts: int) -> Iterator[Self]:
+        """The same spectrum in blocks of at most ``n_prompts`` prompts, in order."""
+        parts = (torch.split(values, n_prompts) for values in (self.eigenvalues, self.vectors, self.moment))
+        for eigenvalues, vectors, moment in zip(*parts, strict=True):
+            yield replace(self, eigenvalues=eigenvalues, vectors=vectors, moment=moment)
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,11 @@ class Regressions:
     @cached_property
     def spectrum(self) -> Spectrum:
         """One batched eigendecomposition, from which every spectral solver takes all of its steps."""
-        gram, moment = self._sums()
+        gram, moment = self.sums()
         eigenvalues, vectors = torch.linalg.eigh(gram)
         top = eigenvalues[..., -1:].clamp(min=0)
         inside = eigenvalues > RANK_TOLERANCE * top
-        rotated = torch.einsum("ptij,pti->ptj", vectors, moment)
+        rotated = (moment[..., None, :] @ vectors)[..., 0, :]
         return Spectrum(
             eigenvalues=torch.where(inside, eigenvalues, 0.0),
             vectors=vectors,
@@ -107,17 +113,17 @@ class Regressions:
     @cached_property
     def query_moments(self) -> Float[Tensor, "prompt prefix query dim"]:
         """``(Q^T x_query) * (Q^T X^T y)``: a spectral solver's prediction is its response times this, summed."""
-        rotated = torch.einsum("ptij,ptqi->ptqj", self.spectrum.vectors, self.queries)
-        return rotated * self.spectrum.moment[:, :, None, :]
+        return (self.queries @ self.spectrum.vectors) * self.spectrum.moment[:, :, None, :]
 
-    def _sums(self) -> tuple[Float[Tensor, "prompt prefix dim dim"], Float[Tensor, "prompt prefix dim"]]:
+    def sums(self) -> tuple[Float[Tensor, "prompt prefix dim dim"], Float[Tensor, "prompt prefix dim"]]:
         """``X^T X`` and ``X^T y`` of every prefix."""
         if len(self.prefixes) == 1:
             xs, ys = self.xs[:, : self.prefixes[0]], self.ys[:, : self.prefixes[0]]
             return torch.einsum("pti,ptj->pij", xs, xs)[:, None], torch.einsum("pti,pt->pi", xs, ys)[:, None]
         longest = max(self.prefixes)
         xs, ys = self.xs[:, :longest], self.ys[:, :longest]
-        index = torch.tensor(self.prefixes, device=xs.device)
-        gram = torch.nn.functional.pad((xs[..., :, None] * xs[..., None, :]).cumsum(1), (0, 0, 0, 0, 1, 0))
-        moment = torch.nn.functional.pad((xs * ys[..., None]).cumsum(1), (0, 0, 1, 0))
-        return gram[:, index], moment[:, index]
+        points = torch.arange(longest, device=xs.device)
+        # [prefix point]: which examples a prefix has seen. One product with it sums all prefixes at once.
+        seen = (points < torch.tensor(self.prefixes, device=xs.device)[:, None]).to(xs)
+        gram = seen @ (xs[..., :, None] * xs[..., None, :]).flatten(2)
+        return gram.reshape(*gram.shape[:2], *xs.shape[-1:] * 2), seen @ (xs * ys[..., None])

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-GRID = {1: 41, 2: 13}
-"""Grid points per hyperparameter, by how many there are."""
-REFINED = 3
+FINE, COARSE = 97, 56
+"""Grid points of a hyperparameter searched alone, and of a logarithmic one beside another."""
+BESIDE = 7
+"""Grid points of a linear hyperparameter beside another: it spans one order of magnitude, not four."""
+REFINED = 4
 """How many of the grid's local minima are refined: the best ones, since the deepest valley may be a narrow one."""
 EVALUATIONS = 40
 """Most evaluations of one refinement, per hyperparameter."""
@@ -45,29 +47,32 @@ def search(objective: Callable[[dict[str, float]], float], space: Mapping[str, R
 
     Raises ValueError for an empty space, and when no point of the grid gives a finite objective.
     """
-    if len(space) not in GRID:
+    if len(space) not in (1, 2):
         raise ValueError(f"A search takes one or two hyperparameters, got {sorted(space)}.")
     names = list(space)
 
+    def values_at(shares: np.ndarray) -> dict[str, float]:
+        return {name: space[name].at(share) for name, share in zip(names, _mirrored(shares).tolist(), strict=True)}
+
     def evaluate(shares: np.ndarray) -> float:
-        value = objective({name: space[name].at(share) for name, share in zip(names, shares, strict=True)})
+        value = objective(values_at(shares))
         return value if math.isfinite(value) else math.inf
 
-    shape = (GRID[len(names)],) * len(names)
-    ticks = np.linspace(0, 1, shape[0])
-    values = np.array([evaluate(np.array(point)) for point in itertools.product(ticks, repeat=len(names))]).reshape(shape)
+    axes = [np.linspace(0, 1, FINE if len(names) == 1 else COARSE if space[name].log else BESIDE) for name in names]
+    shape = tuple(len(axis) for axis in axes)
+    values = np.array([evaluate(np.array(point)) for point in itertools.product(*axes)]).reshape(shape)
     if not np.isfinite(values).any():
         raise ValueError(f"No value of {names} in {dict(space)} gives a finite objective; the data may be degenerate.")
     valleys = sorted(_local_minima(values), key=lambda index: values[index])[:REFINED]
-    best, best_at = values[valleys[0]], ticks[list(valleys[0])]
+    spacing = np.array([axis[1] for axis in axes])
+    best, best_at = values[valleys[0]], spacing * valleys[0]
     for index in valleys:
-        start = ticks[list(index)]
-        inward = np.where(start < 0.5, ticks[1], -ticks[1])
+        start = spacing * index
+        inward = np.where(start < 0.5, spacing, -spacing)
         result = minimize(
             evaluate,
             start,
             method="Nelder-Mead",
-            bounds=[(0.0, 1.0)] * len(names),
             options={
                 "initial_simplex": np.vstack([start, start + np.diag(inward)]),
                 "xatol": 1e-7,
@@ -77,9 +82,13 @@ def search(objective: Callable[[dict[str, float]], float], space: Mapping[str, R
         )
         if result.fun < best:
             best, best_at = float(result.fun), result.x
-    return Search(
-        values={name: space[name].at(share) for name, share in zip(names, best_at, strict=True)}, objective=float(best)
-    )
+    return Search(values=values_at(best_at), objective=float(best))
+
+
+def _mirrored(shares: np.ndarray) -> np.ndarray:
+    """Bring shares outside [0, 1] back inside. Clipping would flatten a simplex that starts on the edge."""
+    mirrored: np.ndarray = 1 - np.abs(1 - np.mod(shares, 2))
+    return mirrored
 
 
 def _local_minima(values: np.ndarray) -> list[tuple[int, ...]]:

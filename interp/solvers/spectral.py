@@ -16,6 +16,9 @@ from interp.solvers.trace import SolverTrace, classify
 
 Responses = Float[Tensor, "step prompt prefix dim"]
 
+BLOCK = 2**18
+"""Responses held at once while predicting: 2 MiB, so that they stay in the processor's cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralSolver(AbstractSolver):
@@ -47,14 +50,19 @@ class SpectralSolver(AbstractSolver):
             steps=tuple(steps),
             predictions=predictions,
             weights=weights,
-            statuses=classify(residual, spectrum.eigenvalues),
+            statuses=classify(residual, spectrum.eigenvalues, steps),
         )
 
     @final
     def predict(self, problems: Regressions, steps: Sequence[int]) -> Float[Tensor, "step prompt column"]:
         """Predictions alone: the response times the query moments."""
-        response = self._range_response(problems.spectrum, steps)
-        return torch.einsum("sptd,ptqd->sptq", response, problems.query_moments).flatten(2)
+        spectrum, moments = problems.spectrum, problems.query_moments
+        block = max(1, BLOCK // (len(steps) * spectrum.eigenvalues.shape[1:].numel()))
+        predictions = [
+            torch.einsum("sptd,ptqd->sptq", self._range_response(part, steps), query_moments)
+            for part, query_moments in zip(spectrum.split(block), torch.split(moments, block), strict=True)
+        ]
+        return torch.cat(predictions, dim=1).flatten(2)
 
     def _range_response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
         """The response on the range of S, and 0 on its null space, where there is nothing to respond to."""

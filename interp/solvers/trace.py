@@ -1,5 +1,6 @@
 """What a solver returns: predictions and weights at the steps asked for, and how each problem stands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,11 +28,11 @@ class SolverTrace:
 
     steps: tuple[int, ...]
     """Step counts, in the order asked for."""
-    predictions: Float[Tensor, "step prompt point"]
-    """The prediction at point t uses the t examples before it."""
-    weights: Float[Tensor, "step prompt point dim"]
-    """One weight vector per step and prefix; ``[..., t, :]`` has seen t examples."""
-    statuses: Int[Tensor, "step prompt point"]
+    predictions: Float[Tensor, "step prompt column"]
+    """One per column. Of a run over every prefix those are the points: the prediction at point t uses the t before it."""
+    weights: Float[Tensor, "step prompt prefix dim"]
+    """One weight vector per step and prefix; of a run over every prefix, ``[..., t, :]`` has seen t examples."""
+    statuses: Int[Tensor, "step prompt prefix"]
     """Index into `STATUS_CODES` for every problem at every step."""
 
     @property
@@ -42,15 +43,21 @@ class SolverTrace:
 
 
 def classify(
-    residual: Float[Tensor, "step prompt prefix dim"], eigenvalues: Float[Tensor, "prompt prefix dim"]
+    residual: Float[Tensor, "step prompt prefix dim"],
+    eigenvalues: Float[Tensor, "prompt prefix dim"],
+    steps: Sequence[int],
 ) -> Int[Tensor, "step prompt prefix"]:
-    """Status codes from the share of the solution that each eigendirection still lacks, ``1 - lambda g(lambda)``."""
+    """Status codes from the share of the solution that each eigendirection still lacks, ``1 - lambda g(lambda)``.
+
+    Before the first step nothing has stalled, however little has been learnt.
+    """
     inside = eigenvalues > 0
     missing = torch.where(inside, residual.abs(), 0.0)
     worst = missing.amax(-1)
     leading = missing[..., -1]  # eigenvalues ascend
     code = torch.full(worst.shape, STATUS_CODES.index(Status.RUNNING), device=worst.device)
     code[worst < 1e-6] = STATUS_CODES.index(Status.CONVERGED)
-    code[(leading - 1).abs() < 1e-9] = STATUS_CODES.index(Status.STALLED)
+    begun = torch.tensor(steps, device=worst.device)[:, None, None] > 0
+    code[begun & ((leading - 1).abs() < 1e-9)] = STATUS_CODES.index(Status.STALLED)
     code[~(worst <= 1 + 1e-6)] = STATUS_CODES.index(Status.DIVERGED)
     return code

@@ -1,5 +1,6 @@
 """The best step size: what a solver could do at most with so many steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from interp.solvers.registry import make_solver
@@ -19,14 +20,16 @@ class Tuned:
     """Half the mean squared error over all queries of the prompts it was tuned on."""
 
 
-def tune(solver: str | AbstractSolver, prompts: Prompts, steps: int = 1) -> Tuned:
+def tune(
+    solver: str | AbstractSolver, prompts: Prompts, steps: int = 1, *, points: Sequence[int] | None = None
+) -> Tuned:
     """Find the free hyperparameters (lr, gamma, alpha) that minimise half the mean squared error after ``steps`` steps.
 
-    They are shared by all steps. The error is taken at the prompts' queries. A solver without free
+    They are shared by all steps. The error is taken at the prompts' queries, or at the given points. A solver without free
     hyperparameters comes back as it is, with its loss. Raises ValueError for an unknown name.
     """
     start = make_solver(solver, **_placeholder(solver)) if isinstance(solver, str) else solver
-    problems = Regressions.of(prompts)
+    problems = Regressions.of(prompts, points)
     (count,) = check_steps([steps])
 
     def loss(candidate: AbstractSolver) -> float:

@@ -21,6 +21,7 @@ from interp.models.folders import (
     write_config,
 )
 from interp.models.transformer import RegressionTransformer
+from interp.tasks import Prompts
 from interp.training.checkpoints import checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
 from interp.training.metrics import MetricsLog
 from interp.training.recipe import Recipe
@@ -95,11 +96,16 @@ def train(
     return model
 
 
+def training_prompts(recipe: Recipe, seed: int, step: int) -> Prompts:
+    """The prompts of update ``step`` (0, 1, ...), whatever the updates before it drew."""
+    return recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+
+
 def _update(
     model: RegressionTransformer, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, step: int
 ) -> Tensor:
     """One update; returns the loss before it."""
-    prompts = recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+    prompts = training_prompts(recipe, seed, step)
     predictions = model(model.tokens(prompts))
     targets = prompts.ys[:, list(model.predicted_points)].to(predictions)
     loss = 0.5 * (predictions - targets).square().mean()

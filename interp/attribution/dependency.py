@@ -1,0 +1,81 @@
+"""Which token's input moves which position's state."""
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from interp._progress import track
+from interp.matching.readouts import hook_names, run_options
+from interp.models.protocol import HookedRegressor
+from interp.tasks import Prompts
+
+DIRECTIONS_AT_ONCE = 64
+"""Input directions that one batched forward-mode pass follows."""
+
+
+def token_dependency(model: HookedRegressor, prompts: Prompts, layer: int) -> Float[Tensor, "pos pos"]:
+    """How strongly each position's state after ``layer`` blocks depends on each input token.
+
+    Entry [i, j] is the Frobenius norm of the Jacobian of position i's residual stream with respect to token j, averaged
+    over prompts: of norms, never of Jacobians, whose signs would cancel. Layer 0 is the embedding. Units: stream per
+    token coordinate. Raises ValueError for a layer the model lacks.
+    """
+    if not 0 <= layer <= model.cfg.n_layers:
+        raise ValueError(f"`layer` must lie in 0..{model.cfg.n_layers} (0 is the embedding), got {layer}.")
+    return token_dependencies(model, prompts, layers=[layer])[0].mean(0)
+
+
+def token_dependencies(
+    model: HookedRegressor, prompts: Prompts, layers: list[int] | None = None
+) -> Float[Tensor, "layer prompt pos pos"]:
+    """Jacobian norms of every prompt at the given layers (all, the embedding included, by default), in float64.
+
+    Forward mode: one pass follows a direction of one token's input through all layers and positions at once, and
+    prompts share directions because they do not see each other. The cost grows with the number of token coordinates,
+    not with the width of the stream.
+    """
+    chosen = list(range(model.cfg.n_layers + 1)) if layers is None else layers
+    names = [hook_names(model)[layer] for layer in chosen]
+    tokens = model.tokens(prompts).detach()
+    n_prompts, n_pos, d_token = tokens.shape
+
+    def states(inputs: Tensor) -> Tensor:
+        kept: dict[str, Tensor] = {}
+
+        def keep(activation: Tensor, hook: object) -> None:
+            kept[hook.name] = activation  # type: ignore[attr-defined]  # every HookPoint has a name after setup()
+
+        model.run_with_hooks(inputs, fwd_hooks=[(name, keep) for name in names], **run_options(prompts))
+        return torch.stack([kept[name] for name in names])  # [layer prompt pos d_model]
+
+    def squared_response(direction: Tensor) -> Float[Tensor, "layer prompt pos"]:
+        tangent = direction.reshape(1, n_pos, d_token).expand(n_prompts, -1, -1)
+        _, response = torch.func.jvp(states, (tokens,), (tangent,))
+        return response.square().sum(-1)
+
+    directions = torch.eye(n_pos * d_token, dtype=tokens.dtype, device=tokens.device)
+    squares = torch.zeros(len(names), n_prompts, n_pos, n_pos, dtype=torch.float64, device=tokens.device)
+    # Fused attention kernels have no forward-mode derivative; the plain one has.
+    with torch.no_grad(), sdpa_kernel([SDPBackend.MATH]), track("token dependency", len(directions)) as tracker:
+        for start in range(0, len(directions), DIRECTIONS_AT_ONCE):
+            chunk = directions[start : start + DIRECTIONS_AT_ONCE]
+            moved = torch.func.vmap(squared_response)(chunk).double()  # [direction layer prompt pos]
+            sources = torch.arange(start, start + len(chunk), device=tokens.device) // d_token
+            squares.index_add_(3, sources, moved.movedim(0, -1))
+            tracker.advance(by=len(chunk))
+    return squares.sqrt()
+
+
+def dependency_profile(dependency: Float[Tensor, "pos pos"]) -> pd.DataFrame:
+    """Mean dependency by offset (output position minus input position), one row per offset.
+
+    Columns: offset (0 is the token itself, 1 the token before), dependency, n_pairs.
+    """
+    n_pos = dependency.shape[0]
+    rows = []
+    for offset in range(-(n_pos - 1), n_pos):
+        diagonal = dependency.diagonal(-offset)
+        rows.append({"offset": offset, "dependency": float(diagonal.mean()), "n_pairs": len(diagonal)})
+    return pd.DataFrame(rows)

@@ -1,0 +1,65 @@
+"""Where attention heads look."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.matching.readouts import run_options
+from interp.models.protocol import HookedRegressor
+from interp.tasks import Prompts
+from probes import bootstrap_mean
+
+SCORES: dict[str, int | None] = {"previous": 1, "current": 0, "next": -1, "first": None}
+"""Attention scores by name: the offset from query to key position that they collect, or None for position 0."""
+
+
+@torch.no_grad()
+def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
+    """Share of each head's attention that goes to the previous, the current, the next and the first token.
+
+    The share is of absolute attention, so that it means the same for linear heads, whose pattern has signs and no
+    norm; rows without any attention are left out. It is averaged over the positions that have such a token, then over
+    prompts. Columns: layer (of blocks, from 1), head, score, value, ci_low, ci_high, chance (uniform attention
+    over the keys in sight).
+    """
+    tokens = model.tokens(prompts)
+    _, cache = model.run_with_cache(
+        tokens, names_filter=lambda name: name.endswith("hook_pattern"), **run_options(prompts)
+    )
+    rows: list[dict[str, Any]] = []
+    for layer in range(model.cfg.n_layers):
+        pattern = cache[f"blocks.{layer}.attn.hook_pattern"].double().abs()  # [prompt head query key]
+        total = pattern.sum(-1, keepdim=True)
+        shares = torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
+        in_sight = (pattern > 0).any(0).any(0).double()  # [query key]
+        uniform = in_sight / in_sight.sum(-1, keepdim=True).clamp(min=1)
+        for score, offset in SCORES.items():
+            values = _collect(shares, offset)  # [prompt head]
+            chance = float(np.nanmean(_collect(uniform[None, None], offset).numpy()))
+            for head in range(model.cfg.n_heads):
+                interval = bootstrap_mean(values[:, head].cpu().numpy())
+                rows.append(
+                    {
+                        "layer": layer + 1,
+                        "head": head,
+                        "score": score,
+                        "value": interval.estimate,
+                        "ci_low": interval.low,
+                        "ci_high": interval.high,
+                        "chance": chance,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _collect(shares: Float[Tensor, "prompt head query key"], offset: int | None) -> Float[Tensor, "prompt head"]:
+    """Mean share at an offset (or at key 0, from the queries after it) over the query positions that attend at all."""
+    if offset is None:
+        picked = shares[..., 1:, 0]
+    else:
+        picked = shares.diagonal(-offset, dim1=-2, dim2=-1)
+    return picked.nanmean(-1).nan_to_num(nan=0.0)

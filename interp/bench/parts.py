@@ -1,0 +1,11 @@
+"""What can be measured, by name."""
+
+PARTS: dict[str, str] = {
+    "solvers": "interp.bench.solvers",
+    "training": "interp.bench.training",
+}
+"""The module of each part, which defines ``compare(options: BenchOptions) -> list[Comparison]``.
+
+Modules and not functions, so that the names are known without loading what they measure. A new part is a new
+file and one line here.
+"""

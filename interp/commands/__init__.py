@@ -1,0 +1,1 @@
+"""The subcommands of ``interp``, one module each; loaded only when called."""

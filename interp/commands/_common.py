@@ -1,0 +1,72 @@
+"""What several subcommands share: options, output, tables on the terminal."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from interp._devices import resolve_device
+from interp._files import check_output_file, write_atomically
+from interp.models.loading import load
+from interp.models.transformer import RegressionTransformer
+from interp.report.document import table_records
+from interp.report.render import show
+
+Model = Annotated[str, tyro.conf.Positional]
+"""A zoo name, a run folder, a construction such as gd:steps=3,dim=5, or an untrained twin."""
+
+
+def load_on(model: str, device: str) -> RegressionTransformer:
+    """Load a model onto a device named as on the command line (cpu, cuda, auto)."""
+    where = resolve_device(device)
+    return load(model).to(where)
+
+
+def command_line(name: str, arguments: Sequence[str]) -> str:
+    """The command as it could be typed again."""
+    return shlex.join(["interp", name, *arguments])
+
+
+def check_table_places(out: Path | None, json_path: Path | None, *, force: bool) -> None:
+    """Refuse, before any work, to overwrite files with tables unless forced."""
+    for path in (out, json_path):
+        if path is not None:
+            check_output_file(path, ours=False, force=force)
+
+
+def write_tables(tables: dict[str, pd.DataFrame], out: Path | None, json_path: Path | None) -> None:
+    """Write the first table as CSV and all of them as JSON, where asked."""
+    if out is not None:
+        write_atomically(out, next(iter(tables.values())).to_csv(index=False))
+    if json_path is not None:
+        records = {name: table_records(table) for name, table in tables.items()}
+        write_atomically(json_path, json.dumps(records, indent=1, allow_nan=False) + "\n")
+
+
+def print_table(table: pd.DataFrame, title: str = "") -> None:
+    """Show a table on standard output."""
+    drawn = Table(title=title or None, title_justify="left")
+    for column in table.columns:
+        drawn.add_column(str(column), justify="left" if table[column].dtype == object else "right", overflow="fold")
+    for row in table.itertuples(index=False):
+        drawn.add_row(*(show(value) for value in row))
+    console(table).print(drawn)
+
+
+def console(table: pd.DataFrame | None = None) -> Console:
+    """Standard output; wide enough for the table where it goes to a file or a pipe."""
+    if sys.stdout.isatty() or table is None:
+        return Console(highlight=False)
+    return Console(highlight=False, width=max(120, 18 * table.shape[1]))
+
+
+def say(text: Any) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{text}\n")

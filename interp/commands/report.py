@@ -1,0 +1,44 @@
+"""``interp report``."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.markup import escape
+
+from interp.commands._common import Model, command_line, console, load_on, say
+from interp.report.build import ReportOptions, build
+from interp.report.document import check_places
+
+COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments and run."""
+
+    def report(
+        model: Model,
+        out: Annotated[Path, tyro.conf.arg(help="The HTML file to write.")] = Path("report.html"),
+        json: Annotated[Path | None, tyro.conf.arg(help="The JSON file; beside the HTML unless given.")] = None,
+        n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")] = 512,
+        n_queries: Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")] = 32,
+        seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
+        device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
+        force: Annotated[bool, tyro.conf.arg(help="Replace files that are not reports of ours.")] = False,
+    ) -> None:
+        """Analyse a model and write an interpretability report (HTML and JSON)."""
+        json_path = json or out.with_suffix(".json")
+        check_places(out, json_path, force=force)
+        options = ReportOptions(n_prompts=n_prompts, n_queries=n_queries, seed=seed)
+        subject = load_on(model, device)
+        result = build(subject, options=options, command=command_line("report", arguments))
+        result.write(out, json_path, force=force)
+        for finding in result.findings:
+            mark = f"[{COLORS[finding.verdict]}]{finding.verdict:<12}[/]"
+            console().print(f"{mark} {escape(finding.claim)}: {finding.estimate:.4g} [dim]{escape(finding.id)}[/]", soft_wrap=True)
+        counts = Counter(finding.verdict for finding in result.findings)
+        say(f"{', '.join(f'{number} {verdict}' for verdict, number in counts.items())}. Wrote {out} and {json_path}.")
+
+    tyro.cli(report, prog="interp report", args=arguments)

@@ -1,0 +1,202 @@
+"""Which algorithm each layer runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp.matching import (
+    LayerVerdict,
+    align,
+    effective_steps,
+    interpolate_with_gd,
+    judge_layers,
+    match_measures,
+    sensitivities,
+)
+from interp.matching.circuits import is_linear_on_pairs
+from interp.matching.families import DEFAULT_FAMILIES
+from interp.matching.readouts import layer_states, native_predictions, problems_of
+from interp.matching.twins import make_twins
+from interp.models.protocol import HookedRegressor
+from interp.report.chapter import Chapter, count_of, judge_range
+from interp.report.document import Figure, Section
+from interp.report.figures import draw_match
+from interp.report.finding import Finding
+from interp.report.render import to_svg
+from interp.solvers import GradientDescent, tune
+from interp.tasks import Prompts
+from probes import bootstrap_ratio, resampling_weights
+from probes.intervals import percentiles
+
+STEP_PROMPTS = 16384
+STEP_TOLERANCE = 0.02
+"""How far a step size may be from the best one for the two to count as equal."""
+INTERPOLATION_TOLERANCE = 0.01
+
+
+def write_algorithm(
+    model: HookedRegressor, prompts: Prompts, seed: int, solvers: Sequence[str] = DEFAULT_FAMILIES
+) -> Chapter:
+    """Match layers to solvers by errors and by induced weights; for GD-like weights, read the step size as well."""
+    tables = dict(match_measures(model, prompts, solvers, seed=seed))
+    errors, weights = tables["errors"], tables["weights"]
+    by_errors, by_weights = judge_layers(errors), judge_layers(weights)
+    findings = [_layer_finding(verdict, "errors") for verdict in by_errors]
+    findings += [_layer_finding(verdict, "weights") for verdict in by_weights]
+    named = {"match_errors": errors, "match_weights": weights}
+    shown: tuple[str, ...] = ()
+    if is_linear_on_pairs(model):
+        named["effective_steps"] = pd.DataFrame([vars(step) for step in effective_steps(model)])  # type: ignore[arg-type]
+        shown = ("effective_steps",)
+        if all(verdict.solver == "gd" and verdict.verdict == "supported" for verdict in by_errors):
+            findings += _gd_findings(model, prompts, len(by_errors), seed)
+    return Chapter(
+        section=Section(
+            title="Which algorithm it runs",
+            introduction="Every layer's predictions against the iterates of every candidate; zero and mean know nothing and "
+            "compete with the rest.",
+            figures=(
+                _figure("errors", errors, "Cosine of the errors of each layer and of each solver step"),
+                _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
+            ),
+            tables=shown,
+        ),
+        findings=tuple(findings),
+        tables=named,
+    )
+
+
+def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:
+    return Figure(
+        title=f"Similarity of {measure}: layer by solver step",
+        caption=f"{what}, averaged over the estimation prompts; 1 (yellow) is the same direction. Boxed: the step chosen for the "
+        "layer on the selection prompts, after one set of hyperparameters was fitted for all layers. A layer that the "
+        "zero predictor matches as well tells nothing. Blank cells are steps at which the solver diverged.",
+        svg=to_svg(draw_match(table)),
+        table=f"match_{measure}",
+    )
+
+
+def _layer_finding(verdict: LayerVerdict, measure: str) -> Finding:
+    suffix = "" if measure == "errors" else ".weights"
+    what = "predicts as" if measure == "errors" else "weighs the query as"
+    steps = "" if verdict.solver in ("ols", "ridge") else f" after {count_of(verdict.step, 'step')}"
+    rivals = f" or {', '.join(verdict.alternatives)}" if verdict.alternatives else ""
+    return Finding(
+        id=f"algorithm.layer{verdict.layer}{suffix}",
+        claim=f"Layer {verdict.layer} {what} {verdict.solver}{steps}{rivals}",
+        statistic=f"similarity_of_{'errors' if measure == 'errors' else 'induced_weights'}",
+        estimate=verdict.similarity,
+        ci=verdict.ci,
+        controls=verdict.controls,
+        alternatives=verdict.alternatives,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        details={
+            "solver": verdict.solver,
+            "step": verdict.step,
+            "hyperparameters": verdict.hyperparameters,
+            "skill (share of the way from the best null predictor to 1)": verdict.skill,
+            "skill interval": verdict.skill_ci,
+            "skill of the controls": verdict.control_skills,
+            "r2 of predictions": verdict.r2,
+        },
+    )
+
+
+def _gd_findings(model: Any, prompts: Prompts, steps: int, seed: int) -> list[Finding]:
+    """Alignment in the sense of von Oswald et al., the step size of one-layer models, and the interpolated weights."""
+    best = tune("gd", prompts, steps)
+    findings = [_alignment_finding(model, prompts, best.solver, steps)]
+    if steps == 1:
+        findings.append(_step_size_finding(model, seed))
+    if model.cfg.n_heads == 1 and isinstance(best.solver, GradientDescent):
+        findings.append(_interpolation_finding(model, prompts, best.solver.lr / prompts.n_examples))
+    return findings
+
+
+def _alignment_finding(model: Any, prompts: Prompts, solver: Any, steps: int) -> Finding:
+    alignment = align(model, solver, prompts, steps)
+    twins = [align(twin, solver, prompts, steps).cosine.estimate for twin in make_twins(model)]
+    cosine = alignment.cosine
+    return Finding(
+        id="algorithm.alignment",
+        claim=f"Its answers depend on the query as the best {count_of(steps, 'step')} of gradient descent do",
+        statistic="cosine_of_sensitivities",
+        estimate=cosine.estimate,
+        ci=(cosine.low, cosine.high),
+        controls={"random_init": float(np.mean(twins)), "random_init (highest)": max(twins)},
+        verdict="supported" if cosine.low > max(0.9, *twins) else "refuted" if cosine.high < 0.9 else "inconclusive",
+        reason="alignment with GD tuned for the lowest loss, not to the model (von Oswald et al. 2022, section 3)",
+        details={
+            "l2 of sensitivities": alignment.l2.estimate,
+            "mean absolute prediction difference": alignment.prediction_difference.estimate,
+            "gd": solver.describe(),
+        },
+    )
+
+
+def _step_size_finding(model: Any, seed: int) -> Finding:
+    """The slope of the induced weights on X^T y is eta/n; that of y on the one-step direction is the best eta/n.
+
+    Both are ratios of sums over the same fresh prompts, many of them, since the best step varies from sample to sample.
+    """
+    prompts = model.task.sample(STEP_PROMPTS, seed=seed, n_queries=4)
+    problems = problems_of(model, prompts)
+    moment = problems.sums()[1][:, 0]  # [prompt dim]
+    one_step = torch.einsum("pqd,pd->pq", problems.queries[:, 0], moment)
+
+    def slope(subject: Any) -> tuple[np.ndarray, np.ndarray]:
+        induced = sensitivities(subject, prompts)[-1].mean(1).cpu()
+        return (induced * moment).sum(-1).numpy(), moment.square().sum(-1).numpy()
+
+    top, bottom = slope(model)
+    ours = bootstrap_ratio(top, bottom)
+    best_top, best_bottom = (one_step * problems.targets).sum(-1).numpy(), one_step.square().sum(-1).numpy()
+    best = bootstrap_ratio(best_top, best_bottom)
+    weights = resampling_weights(len(top))
+    low, high = percentiles((weights @ top) / (weights @ bottom) * (weights @ best_bottom) / (weights @ best_top))
+    twins = [bootstrap_ratio(*slope(twin)).estimate for twin in make_twins(model)]
+    return Finding(
+        id="algorithm.step_size",
+        claim=f"Its step size eta/n is that of the best single gradient step, to {STEP_TOLERANCE:.0%}",
+        statistic="effective_eta_over_n",
+        estimate=ours.estimate,
+        ci=(ours.low, ours.high),
+        controls={"random_init": float(np.mean(twins))},
+        verdict=judge_range((float(low), float(high)), 1 - STEP_TOLERANCE, 1 + STEP_TOLERANCE),
+        reason=f"slope of the induced weights on X^T y; supported when the interval of its ratio to the best step's lies within the tolerance ({STEP_PROMPTS} fresh prompts)",
+        details={
+            "best eta/n": best.estimate,
+            "best eta/n interval": (best.low, best.high),
+            "ratio interval": (float(low), float(high)),
+            "eta/n read off the weights": effective_steps(model)[0].eta_over_n,
+        },
+    )
+
+
+def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> Finding:
+    problems = problems_of(model, prompts)
+
+    def losses(subject: Any) -> np.ndarray:
+        answers = native_predictions(subject, layer_states(subject, prompts)[-1:])[0].to(problems.targets)
+        return np.asarray(0.5 * (answers - problems.targets).square().mean(-1))
+
+    halfway = losses(interpolate_with_gd(model, eta_over_n))
+    ratio = bootstrap_ratio(halfway, losses(model))
+    ci = (ratio.low, ratio.high)
+    twins = [bootstrap_ratio(losses(interpolate_with_gd(twin, eta_over_n)), losses(model)).estimate for twin in make_twins(model)]
+    return Finding(
+        id="algorithm.interpolation",
+        claim="Weights halfway between the trained and the constructed ones predict as well as the trained",
+        statistic="loss_relative_to_the_model",
+        estimate=ratio.estimate,
+        ci=ci,
+        controls={"random_init": float(np.mean(twins))},
+        verdict="supported" if ci[1] <= 1 + INTERPOLATION_TOLERANCE else "refuted" if ci[0] > 1 + INTERPOLATION_TOLERANCE else "inconclusive",
+        reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE}; the control mixes untrained weights in",
+        details={"loss of the interpolated weights": float(halfway.mean())},
+    )

@@ -1,0 +1,126 @@
+"""From a model to its report."""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from interp._progress import track
+from interp._records import to_record
+from interp.matching.readouts import ask_many_queries
+from interp.models.folders import current_versions, describe_model
+from interp.models.protocol import HookedRegressor
+from interp.models.transformer import RegressionTransformer
+from interp.report.algorithm import write_algorithm
+from interp.report.chapter import count_of
+from interp.report.document import Report
+from interp.report.layers import write_layers
+from interp.report.learned import write_learned
+from interp.report.tokens import write_tokens
+from interp.tasks import Prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What a report is made with. Raises ValueError for fewer than 16 prompts, too few to select and estimate on."""
+
+    n_prompts: int = 512
+    """Contexts, half to select on and half to estimate on."""
+    n_queries: int = 32
+    """Queries asked of each context, for models that predict the query alone."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_prompts < 16:
+            raise ValueError(f"A report needs at least 16 prompts to select and to estimate on, got {self.n_prompts}.")
+
+
+def build(
+    model: HookedRegressor,
+    prompts: Prompts | None = None,
+    *,
+    options: ReportOptions | None = None,
+    command: str = "interp.report.build",
+) -> Report:
+    """Analyse a model and gather what was found, with evidence.
+
+    ``prompts`` are drawn from the model's task unless given. ``command`` is noted in the provenance. Raises ValueError
+    for prompts that do not fit the model or are too few.
+    """
+    options = options or ReportOptions()
+    began = time.monotonic()
+    if prompts is None:
+        prompts = model.task.sample(options.n_prompts, seed=options.seed)
+    asked = ask_many_queries(model, prompts, options.n_queries, options.seed)
+    single = prompts if prompts.n_queries == 1 else prompts.one_query_each()[:: prompts.n_queries]
+    chapters = []
+    with track("report", 4) as tracker:
+        for write in (
+            lambda: write_learned(model, asked),
+            lambda: write_layers(model, asked, options.seed),
+            lambda: write_algorithm(model, asked, options.seed),
+            lambda: write_tokens(model, single, asked, options.seed),
+        ):
+            chapters.append(write())
+            tracker.advance()
+    tables = {name: table for chapter in chapters for name, table in chapter.tables.items()}
+    environment = {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 1),
+        "prompts": len(prompts),
+        "queries per prompt": asked.n_queries,
+        "prompt seed": options.seed,
+        "versions": {"python": platform.python_version(), **current_versions()},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "device": str(_device_of(model)),
+    }
+    return Report(
+        model=_describe(model),
+        environment=environment,
+        findings=tuple(finding for chapter in chapters for finding in chapter.findings),
+        tables=tables,
+        sections=tuple(chapter.section for chapter in chapters),
+    )
+
+
+def _describe(model: HookedRegressor) -> dict[str, Any]:
+    info = describe_model(model)
+    ours = isinstance(model, RegressionTransformer)
+    return {
+        "name": info.name,
+        "summary": _summarise(model, info.source),
+        "source": info.source,
+        "seed": info.seed,
+        "checksum": info.checksum or None,
+        "trained with": ", ".join(f"{package} {number}" for package, number in info.versions.items()) or None,
+        "config": to_record(model.cfg) if ours else None,
+        "task": to_record(model.task) if ours else None,
+        "recipe": info.recipe,
+    }
+
+
+def _summarise(model: HookedRegressor, source: str) -> str:
+    cfg = model.cfg
+    origin = {
+        "zoo": "a trained model of the zoo",
+        "run": "a trained model",
+        "construction": "a model whose weights were constructed",
+        "untrained": "a model with its initial, untrained weights",
+    }.get(source, "a model")
+    layers, heads = count_of(cfg.n_layers, "layer"), count_of(cfg.n_heads, "head")
+    kind = ""
+    if isinstance(model, RegressionTransformer):
+        kind = " of " + "/".join(dict.fromkeys(model.cfg.attention_kinds)) + " attention"
+    return (
+        f"{origin[0].upper()}{origin[1:]}: {layers}{kind}, {heads} each, width {cfg.d_model}, on in-context regression "
+        f"with inputs of dim {model.task.dim} and up to {model.task.n_points - 1} examples."
+    )
+
+
+def _device_of(model: HookedRegressor) -> torch.device:
+    return next(model.parameters()).device if isinstance(model, torch.nn.Module) else torch.device("cpu")

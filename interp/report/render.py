@@ -1,0 +1,62 @@
+"""From a report to one self-contained HTML file."""
+
+import io
+import math
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure as Drawing
+
+if TYPE_CHECKING:
+    from interp.report.document import Report
+
+GENERATOR = "interp report"
+INK = "#010203"
+"""A colour that drawings use for text and axes, replaced by the page's own so that they read in the dark too."""
+ROWS_SHOWN = 400
+"""Longest table written out in the page; report.json has all rows."""
+
+
+def render_html(report: "Report") -> str:
+    """The whole page. Text from outside is escaped; nothing is fetched from anywhere."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(report=report, css=Markup(_read("report.css")), generator=GENERATOR, rows_shown=ROWS_SHOWN)
+
+
+def to_svg(drawing: Drawing) -> str:
+    """A drawing as inline SVG whose text is text and whose ink is the page's colour."""
+    buffer = io.StringIO()
+    drawing.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return svg.replace(INK, "currentColor")
+
+
+def show(value: Any) -> str:
+    """A table cell: four significant digits, a dash for numbers that do not exist."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return "–"
+        digits = f"{value:.4g}"
+        return digits if value == 0 or 1e-3 <= abs(value) < 1e5 or "e" in digits else f"{value:.2e}"
+    return str(value)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["show"] = show
+    environment.filters["svg"] = Markup
+    return environment
+
+
+def _read(name: str) -> str:
+    return (files("interp.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,119 @@
+"""Transformers whose weights are written down do, layer by layer, exactly what their solver does step by step."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import interp
+from interp.models.constructions import CONSTRUCTIONS
+from interp.solvers import Regressions, make_solver
+from tests.errors import raises_exactly
+
+EXACT = {
+    # Weights that single precision holds exactly: eta/n is 1/8 for 2 dim examples, the others are powers of 2 too.
+    "gd:steps=3": lambda dim: ({"lr": dim / 4}, {}),
+    "gd++:steps=2": lambda dim: ({"lr": 1 / 8, "gamma": 1 / 64}, {}),
+    "newton:steps=4": lambda dim: ({"alpha": 1 / 64}, {"scale": "constant"}),
+}
+PRECISION = {torch.float32: 1e-5, torch.float64: 1e-12}
+"""Relative error allowed after up to six layers in each precision."""
+
+
+def layer_predictions(model, prompts):
+    """Each layer's prediction at the queries, [layer prompt query], by the model's own readout."""
+    _, cache = model.run_with_cache(model.tokens(prompts), n_queries=prompts.n_queries)
+    states = [cache["resid_pre", 0], *(cache["resid_post", layer] for layer in range(model.cfg.n_layers))]
+    return torch.stack([model.decode(state[:, prompts.n_examples :]) for state in states])
+
+
+def assert_relative(found, expected, tolerance):
+    assert (found - expected).norm() <= tolerance * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", PRECISION, ids=str)
+@pytest.mark.parametrize("noise_std", [0.0, 0.5])
+@pytest.mark.parametrize("dim", [2, 5, 20])
+@pytest.mark.parametrize("spec", EXACT)
+def test_every_layer_predicts_what_the_next_step_of_the_solver_does(spec, dim, noise_std, dtype):
+    name = spec.partition(":")[0]
+    shared, of_the_solver = EXACT[spec](dim)
+    options = ",".join(f"{key}={value}" for key, value in shared.items())
+    model = interp.load(f"{spec},dim={dim},noise_std={noise_std},{options}").to(dtype)
+    prompts = model.task.sample(16, seed=1, n_queries=5)
+    solver = make_solver(name, **shared, **of_the_solver)
+    lead = 2 if name == "newton" else 0  # layers before the one that predicts with step 0
+    n_steps = model.cfg.n_layers - lead
+    iterates = solver.predict(Regressions.of(prompts), range(n_steps + 1)).to(dtype)
+    predictions = layer_predictions(model, prompts)
+    assert torch.equal(predictions[:lead], torch.zeros_like(predictions[:lead]))
+    for step in range(n_steps + 1):
+        assert_relative(predictions[lead + step], iterates[step], PRECISION[dtype])
+    assert_relative(model(model.tokens(prompts), n_queries=5), iterates[-1], PRECISION[dtype])
+
+
+@pytest.mark.parametrize("dim", [2, 20])
+def test_a_step_size_of_0_stands_for_the_reciprocal_of_the_expected_leading_eigenvalue(dim):
+    n = 2 * dim
+    edge = (1 + (dim / n) ** 0.5) ** 2 / 12  # Marchenko-Pastur, of S/n
+    model, stated = interp.load(f"gd:dim={dim}"), interp.load(f"gd:dim={dim},lr={1 / edge!r}")
+    prompts = model.task.sample(4)
+    assert_close(model(model.tokens(prompts)), stated(stated.tokens(prompts)))
+
+
+@pytest.mark.parametrize("spec", ["gd:steps=12", "gd++:steps=12", "newton:steps=10"])
+def test_the_default_hyperparameters_never_diverge(spec):
+    """Many steps at the default step size bring every prompt closer to its hidden weights."""
+    model = interp.load(spec)
+    prompts = model.task.sample(500, seed=0)
+    errors = (model(model.tokens(prompts))[:, 0] - prompts.ys[:, -1]).square()
+    assert errors.mean() < 0.2 * prompts.ys[:, -1].square().mean()
+
+
+def test_the_number_of_points_counts_the_query():
+    assert interp.load("gd:points=7").task.n_points == 7
+    assert interp.load("gd:dim=3").task.n_points == 7  # 2 dim examples and the query
+
+
+def test_the_noise_is_the_tasks():
+    assert interp.load("newton:noise_std=0.25").task.noise_std == 0.25
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "gd:stepz=3",
+            "Unknown parameter of 'gd' 'stepz'; known are dim, lr, noise_std, points, steps. Did you mean 'steps'?",
+        ),
+        (
+            "newton:gamma=3",
+            "Unknown parameter of 'newton' 'gamma'; known are alpha, dim, noise_std, points, steps.",
+        ),
+        ("gd:steps=0", "'steps' of 'gd' must be a whole number from 1 up, got 0."),
+        ("gd:steps=1.5", "'steps' of 'gd' must be a whole number from 1 up, got 1.5."),
+        ("gd++:gamma=-1", "'gamma' of 'gd++' must be a number from 0 up, got -1."),
+        ("gd:lr=fast", "'lr' of 'gd' must be a number from 0 up, got 'fast'."),
+        ("gd:points=1", "A construction needs at least one example before the query, got points=1."),
+        ("gdd:steps=2", "Unknown construction 'gdd'; known are gd, gd++, newton. Did you mean 'gd'?"),
+        ("gd:", "'gd:' ends after the colon; write 'gd' or 'gd:key=value'."),
+        ("gd:steps", "Cannot read 'steps' in 'gd:steps'; expected key=value pairs divided by commas."),
+        ("gd:steps=2,steps=3", "'steps' is given twice in 'gd:steps=2,steps=3'."),
+    ],
+)
+def test_a_construction_that_cannot_be_built_is_refused(spec, message):
+    with raises_exactly(ValueError, message):
+        interp.load(spec)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("key", ["lr", "noise_std"])
+def test_numbers_that_are_not_finite_are_refused(key, value):
+    with raises_exactly(ValueError, f"{key!r} of 'gd' must be a number from 0 up, got {value}."):
+        interp.load(f"gd:{key}={value}")
+
+
+@pytest.mark.parametrize("name", CONSTRUCTIONS)
+def test_a_construction_says_where_it_comes_from(name):
+    info = interp.load(f"{name}:steps=2").info
+    assert (info.name, info.source, info.seed) == (f"{name}:steps=2", "construction", None)
+    assert info.checksum != interp.load(f"{name}:steps=3").info.checksum

@@ -1,0 +1,145 @@
+"""From names to models. A zoo of one small model stands in for the one that ships."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import interp
+from interp.models import save_folder, zoo
+from tests.errors import raises_exactly
+from tests.models.tiny import tiny_model
+
+
+@pytest.fixture(autouse=True)
+def small_zoo(tmp_path, monkeypatch):
+    folder = tmp_path / "zoo"
+    model = tiny_model(seed=5).float()
+    save_folder(folder / "lsa-tiny", model, recipe={"name": "lsa-tiny"}, seed=5)
+    weights = (folder / "lsa-tiny" / "model.safetensors").read_bytes()
+    entry = {
+        "shows": "that names are looked up",
+        "recipe": "lsa-tiny",
+        "seed": 5,
+        "n_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    (folder / "index.json").write_text(json.dumps({"lsa-tiny": entry}))
+    monkeypatch.setattr(zoo, "FOLDER", folder)
+    monkeypatch.setattr(zoo, "INDEX", folder / "index.json")
+    zoo.zoo_entries.cache_clear()
+    yield folder
+    zoo.zoo_entries.cache_clear()
+
+
+def weights_of(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_a_zoo_model_is_loaded_by_name():
+    model = interp.load("lsa-tiny")
+    assert torch.equal(weights_of(model), weights_of(tiny_model(seed=5).float()))
+    assert (model.info.name, model.info.source, model.info.seed) == ("lsa-tiny", "zoo", 5)
+
+
+def test_a_run_folder_is_loaded_by_path(tmp_path):
+    model = tiny_model(seed=6).float()
+    save_folder(tmp_path / "mine", model, seed=6)
+    for path in (tmp_path / "mine", str(tmp_path / "mine")):
+        back = interp.load(path)
+        assert torch.equal(weights_of(back), weights_of(model))
+        assert (back.info.source, back.info.seed) == ("run", 6)
+
+
+def test_a_zoo_name_wins_over_a_folder_and_a_dot_slash_over_the_zoo(tmp_path, monkeypatch):
+    save_folder(tmp_path / "lsa-tiny", tiny_model(seed=9).float(), seed=9)
+    monkeypatch.chdir(tmp_path)
+    assert interp.load("lsa-tiny").info.seed == 5
+    assert interp.load("./lsa-tiny").info.seed == 9
+
+
+@pytest.mark.parametrize("name", ["lsa-tiny", "gd:steps=2,dim=3", "newton"])
+def test_untrained_twins_differ_by_seed_and_equal_the_same_seed(name):
+    first, again, other = (interp.load(f"untrained:{name},seed={seed}") for seed in (3, 3, 4))
+    assert torch.equal(weights_of(first), weights_of(again))
+    assert not torch.isclose(weights_of(first), weights_of(other)).all()
+    assert first.info.checksum == again.info.checksum != other.info.checksum
+
+
+@pytest.mark.parametrize("name", ["lsa-tiny", "gd:steps=2,dim=3", "newton"])
+def test_an_untrained_twin_shares_the_architecture_and_not_the_weights(name):
+    model, twin = interp.load(name), interp.load(f"untrained:{name},seed=3")
+    assert (twin.cfg, twin.task) == (model.cfg, model.task)
+    assert not torch.equal(weights_of(twin), weights_of(model))
+    assert (twin.info.source, twin.info.seed) == ("untrained", 3)
+
+
+def test_an_untrained_twin_has_seed_0_unless_said():
+    assert torch.equal(
+        weights_of(interp.load("untrained:newton")), weights_of(interp.load("untrained:newton,seed=0"))
+    )
+
+
+def test_a_run_folder_has_untrained_twins_too(tmp_path):
+    save_folder(tmp_path / "mine", tiny_model().float())
+    twin = interp.load(f"untrained:{tmp_path / 'mine'},seed=2")
+    assert torch.equal(weights_of(twin), weights_of(tiny_model().float().untrained_twin(2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lsa-tny", " Did you mean 'lsa-tiny'?"),
+        ("newtonn", " Did you mean 'newton'?"),
+        ("zzz", ""),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
+    with raises_exactly(ValueError, f"Unknown model {name!r}; known are gd, gd++, lsa-tiny, newton.{hint}"):
+        interp.load(name)
+
+
+def test_a_path_that_does_not_exist_is_named():
+    with raises_exactly(
+        FileNotFoundError,
+        "no/such/run is not a folder; expected a run folder with config.json and model.safetensors.",
+    ):
+        interp.load("no/such/run")
+
+
+@pytest.mark.parametrize(
+    "text", ["untrained:", "untrained:gd,seed=x", "untrained:gd,seed=1,seed=2", "untrained:gd,seed=-1"]
+)
+def test_a_twin_that_cannot_be_read_is_refused(text):
+    with raises_exactly(
+        ValueError, f"Cannot read {text!r}; expected 'untrained:NAME' or 'untrained:NAME,seed=3'."
+    ):
+        interp.load(text)
+
+
+def test_a_damaged_zoo_model_is_refused(small_zoo):
+    path = small_zoo / "lsa-tiny" / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    expected = zoo.zoo_entry("lsa-tiny").sha256[:12]
+    with raises_exactly(
+        ValueError,
+        f"The zoo model 'lsa-tiny' is damaged: its weights have SHA-256 {hashlib.sha256(data).hexdigest()[:12]}..., "
+        f"expected {expected}.... Install the package again.",
+    ):
+        interp.load("lsa-tiny")
+
+
+def test_an_unknown_zoo_entry_is_answered_with_the_nearest():
+    with raises_exactly(ValueError, "Unknown zoo model 'lsa'; known are lsa-tiny. Did you mean 'lsa-tiny'?"):
+        zoo.zoo_entry("lsa")
+
+
+def test_an_entry_states_the_size_of_its_weights(small_zoo):
+    entry = zoo.zoo_entry("lsa-tiny")
+    assert entry.n_bytes == (small_zoo / "lsa-tiny" / "model.safetensors").stat().st_size
+    with pytest.raises(FileNotFoundError):
+        replace(entry, name="gone").verify()

@@ -1,0 +1,57 @@
+"""Every algorithm once more, as its paper writes it: plain loops over matrices, one prefix at a time."""
+
+import torch
+
+
+def every_prefix(xs, ys, weights_of):
+    """Weights [prompt point dim] that ``weights_of(X, y)`` finds on the t examples before each point t."""
+    return torch.stack(
+        [torch.stack([weights_of(x[:t], y[:t]) for t in range(len(x))]) for x, y in zip(xs, ys, strict=True)]
+    )
+
+
+def predictions_of(weights, xs):
+    return torch.einsum("ptd,ptd->pt", weights, xs)
+
+
+def gradient_descent(X, y, *, steps, lr, normalize):
+    w = X.new_zeros(X.shape[1])
+    n = max(len(X), 1) if normalize == "mean" else 1
+    for _ in range(steps):
+        w = w - lr / n * X.T @ (X @ w - y)
+    return w
+
+
+def gradient_descent_plus(X, y, *, lr, gamma):
+    """One step for each of the pairs in ``lr`` and ``gamma``, on inputs, targets and the query's own map."""
+    dim = X.shape[1]
+    w = X.new_zeros(dim)
+    on_query = torch.eye(dim, dtype=X.dtype)  # what the steps so far have made of the query
+    for eta, g in zip(lr, gamma, strict=True):
+        w = w + eta * on_query.T @ X.T @ y
+        straighten = torch.eye(dim, dtype=X.dtype) - g * X.T @ X
+        y = y - eta * X @ X.T @ y
+        X, on_query = X @ straighten, straighten @ on_query
+    return w
+
+
+def newton(X, y, *, steps, scale, alpha=None, start="gram"):
+    S = X.T @ X
+    if start == "identity":
+        M = alpha * torch.eye(len(S), dtype=S.dtype)
+    elif len(X) == 0:
+        M = S
+    else:
+        norm = torch.linalg.matrix_norm(S @ S.T, ord="fro" if scale == "frobenius" else 2)
+        M = {"frobenius": 1 / norm, "spectral": 1 / norm, "paper": 2 / norm, "constant": alpha}[scale] * S
+    for _ in range(steps):
+        M = 2 * M - M @ S @ M
+    return M @ X.T @ y
+
+
+def least_squares(X, y):
+    return (
+        torch.linalg.lstsq(X, y[:, None], driver="gelsd").solution[:, 0]
+        if len(X)
+        else X.new_zeros(X.shape[1])
+    )

@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interp.tasks import ConditionNumber, LinearRegression, Prompts
+from tests.errors import raises_exactly
+
+TASK = LinearRegression(dim=3, n_points=5, covariance=ConditionNumber(value=4.0))
+
+
+def same(a, b):
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("xs", "ys", "w", "input_map"))
+
+
+def test_halves_are_disjoint_and_together_the_whole():
+    prompts = TASK.sample(7)
+    selection, estimation = prompts.halves()
+    assert (len(selection), len(estimation)) == (3, 4)
+    assert same(prompts[:3], selection)
+    assert same(prompts[3:], estimation)
+
+
+def test_a_selection_takes_every_field_along():
+    prompts = TASK.sample(5)
+    order = torch.tensor([4, 0])
+    chosen = prompts[order]
+    for name in ("xs", "ys", "w", "input_map"):
+        assert torch.equal(getattr(chosen, name), getattr(prompts, name)[order])
+
+
+def test_one_query_each_asks_prompt_p_query_q_as_prompt_p_times_n_queries_plus_q():
+    prompts = TASK.sample(3, n_queries=4)
+    single = prompts.one_query_each()
+    assert (len(single), single.n_queries, single.n_examples) == (12, 1, prompts.n_examples)
+    for p in range(3):
+        for q in range(4):
+            row = p * 4 + q
+            assert torch.equal(single.xs[row, :-1], prompts.xs[p, : prompts.n_examples])
+            assert torch.equal(single.ys[row, :-1], prompts.ys[p, : prompts.n_examples])
+            assert torch.equal(single.xs[row, -1], prompts.xs[p, prompts.n_examples + q])
+            assert torch.equal(single.ys[row, -1], prompts.ys[p, prompts.n_examples + q])
+            assert torch.equal(single.w[row], prompts.w[p])
+            assert torch.equal(single.input_map[row], prompts.input_map[p])
+
+
+def test_prompts_with_one_query_already_ask_one_query_each():
+    prompts = TASK.sample(3)
+    assert prompts.one_query_each() is prompts
+
+
+def test_a_change_of_precision_reaches_every_field():
+    prompts = TASK.sample(3).to(dtype=torch.float64)
+    assert {getattr(prompts, name).dtype for name in ("xs", "ys", "w", "input_map")} == {torch.float64}
+
+
+def test_a_split_needs_four_prompts():
+    with raises_exactly(
+        ValueError,
+        "A split into a selection and an estimation half needs at least 4 prompts, got 3. Sample more prompts.",
+    ):
+        TASK.sample(3).halves()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"xs": torch.zeros(5, 3)},
+            "`xs` needs three axes [prompt point dim], got shape (5, 3). "
+            "Add the missing axis, e.g. xs[None] for a single prompt.",
+        ),
+        (
+            {"ys": torch.zeros(2, 4)},
+            "`ys` needs one target per point: expected shape (2, 5) to match `xs` of shape (2, 5, 3), got (2, 4).",
+        ),
+        (
+            {"w": torch.zeros(3, 3)},
+            "`w` needs one weight vector per prompt: expected shape (2, 3), got (3, 3).",
+        ),
+        ({"n_queries": 0}, "`n_queries` must lie between 1 and the number of points (5), got 0."),
+        ({"n_queries": 6}, "`n_queries` must lie between 1 and the number of points (5), got 6."),
+        *(
+            (
+                {name: torch.full(shape, bad)},
+                f"`{name}` holds NaN or infinite values; prompts must be finite. "
+                "Drop or mend the prompts that torch.isfinite rejects.",
+            )
+            for name, shape, bad in [
+                ("xs", (2, 5, 3), torch.nan),
+                ("ys", (2, 5), torch.inf),
+                ("w", (2, 3), -torch.inf),
+            ]
+        ),
+    ],
+)
+def test_prompts_that_do_not_fit_together_or_are_not_finite_are_refused(changes, message):
+    whole = Prompts(xs=torch.zeros(2, 5, 3), ys=torch.zeros(2, 5), w=torch.zeros(2, 3))
+    with raises_exactly(ValueError, message):
+        replace(whole, **changes)
