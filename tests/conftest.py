@@ -53,3 +53,16 @@ def prompts():
     from interp.tasks import LinearRegression
 
     return LinearRegression().sample(32, seed=5)
+
+
+@pytest.fixture(scope="session")
+def short_run():
+    """The recipe lsa-1layer with a quarter of its updates, an eighth of its batch and ten times its rate: 2 seconds."""
+    from dataclasses import replace
+
+    from interp.training import get_recipe, train
+
+    recipe = replace(get_recipe("lsa-1layer"), steps=800, batch_size=256, lr=1e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        return train(recipe, seed=0)

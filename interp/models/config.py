@@ -12,8 +12,8 @@ Attention = Literal["linear", "softmax", "relu"]
 class TransformerConfig:
     """Everything that fixes the architecture and the law of its initial weights.
 
-    Sizes given as 0 are derived, and hold the derived number after construction. Raises ValueError for sizes and
-    options that contradict each other.
+    Widths left at 0 are derived; the numbers in force are the properties d_model, d_head and d_mlp. Raises
+    ValueError for sizes and options that contradict each other.
     """
 
     dim: int = 10
@@ -21,9 +21,10 @@ class TransformerConfig:
     layout: TokenLayout = field(default_factory=TokenLayout)
     n_layers: int = 1
     n_heads: int = 1
-    d_model: int = 0
-    """Width of the residual stream. With an identity read-in it is the token's width plus that of concatenated positions."""
-    d_head: int = 0
+    width: int = 0
+    """Width of the residual stream behind a linear read-in. An identity read-in makes it the token's width plus that of
+    concatenated positions."""
+    head_width: int = 0
     """Width of a head; ``d_model // n_heads`` if 0."""
     attention: Attention | tuple[Attention, ...] = "linear"
     """One kind for all layers, or one for each. Linear and ReLU attention are neither scaled nor normalised."""
@@ -32,7 +33,7 @@ class TransformerConfig:
     """Whether queries serve as keys and values. Von Oswald et al. keep them out."""
     layer_norm: bool = False
     mlp: Literal["none", "linear", "relu", "gelu", "gelu_new"] = "none"
-    d_mlp: int = 0
+    mlp_width: int = 0
     """Hidden width of the MLP; ``4 * d_model`` if 0."""
     positions: Literal["none", "sinusoidal", "learned"] = "none"
     position_mode: Literal["add", "concatenate"] = "add"
@@ -48,7 +49,8 @@ class TransformerConfig:
     bias: bool = False
     """Whether linear maps (attention, read-in, readout) have biases; MLPs always do."""
     init: Literal["fan_in", "gpt2"] = "fan_in"
-    """``fan_in``: truncated normal of variance ``init_variance / (n_layers * fan_in)``; ``gpt2``: normal, deviation 0.02."""
+    """``fan_in``: normal of variance ``init_variance / (n_layers * fan_in)``, cut at two deviations (which leaves 0.77 of
+    it); ``gpt2``: normal, deviation 0.02."""
     init_variance: float = 1.0
 
     def __post_init__(self) -> None:
@@ -66,28 +68,24 @@ class TransformerConfig:
             f"positions={self.positions!r}.",
         )
         if self.read_in == "identity":
-            width = self.d_token + self.d_pos
+            natural = self.d_token + self.d_pos
             _require(
-                self.d_model in (0, width),
-                f"An identity read-in makes the stream {width} wide, got d_model={self.d_model}; use read_in='linear'.",
+                self.width in (0, natural),
+                f"An identity read-in makes the stream {natural} wide, got width={self.width}; use read_in='linear'.",
             )
-            object.__setattr__(self, "d_model", width)
-        _require(self.d_model > self.d_pos, f"A linear read-in needs `d_model` above {self.d_pos}, got {self.d_model}.")
+        _require(self.d_model > self.d_pos, f"A linear read-in needs `width` above {self.d_pos}, got {self.width}.")
         _require(
             self.readout != "negated_y" or self.read_in == "identity",
             "readout='negated_y' reads the token's y entry, which only an identity read-in keeps in place; "
             "use readout='linear'.",
         )
-        if self.d_head == 0:
-            _require(
-                self.d_model % self.n_heads == 0,
-                f"d_model={self.d_model} does not divide into {self.n_heads} heads; give `d_head`.",
-            )
-            object.__setattr__(self, "d_head", self.d_model // self.n_heads)
-        if self.mlp == "none":
-            _require(self.d_mlp == 0, f"`d_mlp` is 0 without an MLP, got {self.d_mlp}.")
-        elif self.d_mlp == 0:
-            object.__setattr__(self, "d_mlp", 4 * self.d_model)
+        _require(
+            self.head_width > 0 or self.d_model % self.n_heads == 0,
+            f"A stream of width {self.d_model} does not divide into {self.n_heads} heads; give `head_width`.",
+        )
+        _require(
+            self.mlp != "none" or self.mlp_width == 0, f"`mlp_width` is 0 without an MLP, got {self.mlp_width}."
+        )
         if isinstance(self.attention, tuple):
             _require(
                 len(self.attention) == self.n_layers,
@@ -102,6 +100,21 @@ class TransformerConfig:
     def d_token(self) -> int:
         """Width of a token."""
         return self.layout.d_token(self.dim)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.d_token + self.d_pos if self.read_in == "identity" else self.width
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        return self.head_width or self.d_model // self.n_heads
+
+    @property
+    def d_mlp(self) -> int:
+        """Hidden width of the MLP, 0 without one."""
+        return 0 if self.mlp == "none" else self.mlp_width or 4 * self.d_model
 
     @property
     def y_index(self) -> int:

@@ -58,10 +58,10 @@ def newton(
         dim=dim,
         n_layers=steps + 2,
         n_heads=2,
-        d_model=width,
-        d_head=dim,
+        width=width,
+        head_width=dim,
         mlp="linear",
-        d_mlp=width,
+        mlp_width=width,
         read_in="linear",
         readout="linear",
     )
@@ -109,8 +109,8 @@ def build_construction(name: str, parameters: dict[str, Value]) -> RegressionTra
         if key not in known:
             raise unknown_name(f"parameter of {name!r}", key, known)
         counts = known[key].annotation is int
-        is_number = isinstance(value, int if counts else (int, float)) and math.isfinite(value)
-        if not is_number or value < (1 if counts else 0):
+        least = 1 if counts else 0
+        if isinstance(value, str) or (counts and not isinstance(value, int)) or not least <= value < math.inf:
             expected = "a whole number from 1 up" if counts else "a number from 0 up"
             raise ValueError(f"{key!r} of {name!r} must be {expected}, got {value!r}.")
     model = builder(**parameters)

@@ -49,7 +49,11 @@ def test_it_is_attention_as_on_paper(kind, causal, query_in_context):
 
 
 def test_softmax_scores_are_scaled_by_the_root_of_the_head_width_and_the_others_not_at_all():
-    assert [tiny_model(attention=kind, d_head=9).blocks[0].attn.scale for kind in KINDS] == [1.0, 1.0, 1 / 3]
+    assert [tiny_model(attention=kind, head_width=9).blocks[0].attn.scale for kind in KINDS] == [
+        1.0,
+        1.0,
+        1 / 3,
+    ]
 
 
 @every_kind

@@ -45,7 +45,7 @@ ACTIVATIONS = {
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_mlp_is_two_affine_maps_and_its_activation(name):
-    mlp = MLP(TransformerConfig(dim=5, mlp=name, d_mlp=4)).double()
+    mlp = MLP(TransformerConfig(dim=5, mlp=name, mlp_width=4)).double()
     generator = torch.Generator().manual_seed(1)
     for parameter in mlp.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)

@@ -49,28 +49,28 @@ def test_one_kind_of_attention_stands_for_all_layers():
             "`n_ctx` is the number of learned positions and 0 without them, got 8 with positions='none'.",
         ),
         (
-            {"d_model": 64},
-            "An identity read-in makes the stream 11 wide, got d_model=64; use read_in='linear'.",
+            {"width": 64},
+            "An identity read-in makes the stream 11 wide, got width=64; use read_in='linear'.",
         ),
-        ({"read_in": "linear", "readout": "linear"}, "A linear read-in needs `d_model` above 0, got 0."),
+        ({"read_in": "linear", "readout": "linear"}, "A linear read-in needs `width` above 0, got 0."),
         (
             {
                 "read_in": "linear",
                 "readout": "linear",
-                "d_model": 4,
+                "width": 4,
                 "positions": "sinusoidal",
                 "position_mode": "concatenate",
                 "d_pos": 4,
             },
-            "A linear read-in needs `d_model` above 4, got 4.",
+            "A linear read-in needs `width` above 4, got 4.",
         ),
         (
-            {"read_in": "linear", "d_model": 16},
+            {"read_in": "linear", "width": 16},
             "readout='negated_y' reads the token's y entry, which only an identity read-in keeps in place; "
             "use readout='linear'.",
         ),
-        ({"n_heads": 2}, "d_model=11 does not divide into 2 heads; give `d_head`."),
-        ({"d_mlp": 8}, "`d_mlp` is 0 without an MLP, got 8."),
+        ({"n_heads": 2}, "A stream of width 11 does not divide into 2 heads; give `head_width`."),
+        ({"mlp_width": 8}, "`mlp_width` is 0 without an MLP, got 8."),
         ({"attention": ("linear", "relu")}, "`attention` names 2 layers, the model has 1."),
         (
             {"attention": ("linear", "relu"), "n_layers": 2, "looped": True},

@@ -211,9 +211,9 @@ def test_a_config_without_task_is_refused(run):
         ),
         (
             "model",
-            {"d_model": 64},
+            {"width": 64},
             "does not describe a valid TransformerConfig: value: Value error, An identity read-in makes the stream 5 "
-            "wide, got d_model=64; use read_in='linear'..",
+            "wide, got width=64; use read_in='linear'..",
         ),
         ("task", {"colour": "red"}, "has fields that LinearRegression does not know: colour."),
         (

@@ -46,7 +46,7 @@ def test_a_concatenated_position_stands_beside_a_linear_read_in_too():
     model = tiny_model(
         read_in="linear",
         readout="linear",
-        d_model=12,
+        width=12,
         positions="sinusoidal",
         position_mode="concatenate",
         d_pos=4,

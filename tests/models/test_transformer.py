@@ -185,7 +185,7 @@ def test_initial_weights_are_normal_and_cut_at_two_deviations():
         mlp="relu",
         read_in="linear",
         readout="linear",
-        d_model=128,
+        width=128,
         init_variance=0.5,
     )
     model = RegressionTransformer(cfg, LinearRegression(dim=20))
@@ -213,7 +213,7 @@ def test_initial_weights_are_normal_and_cut_at_two_deviations():
 
 
 def test_gpt2_weights_have_deviation_one_fiftieth():
-    cfg = TransformerConfig(dim=20, read_in="linear", readout="linear", d_model=128, init="gpt2")
+    cfg = TransformerConfig(dim=20, read_in="linear", readout="linear", width=128, init="gpt2")
     model = RegressionTransformer(cfg, LinearRegression(dim=20))
     assert model.W_Q.std().item() == pytest.approx(0.02, rel=5 / (2 * 128**2) ** 0.5)
 

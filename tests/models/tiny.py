@@ -12,7 +12,7 @@ def tiny_model(
     *, n_points: int = 6, seed: int = 1, random_biases: bool = True, **options
 ) -> RegressionTransformer:
     """Two layers of two heads on inputs of dim 4, unless said otherwise. Biases and norms are random too."""
-    cfg = TransformerConfig(**{"dim": 4, "n_layers": 2, "n_heads": 2, "d_head": 3, **options})
+    cfg = TransformerConfig(**{"dim": 4, "n_layers": 2, "n_heads": 2, "head_width": 3, **options})
     model = RegressionTransformer(cfg, LinearRegression(dim=cfg.dim, n_points=n_points), seed=seed).double()
     if random_biases:
         generator = torch.Generator().manual_seed(seed)
@@ -31,7 +31,7 @@ FULL = {
     "mlp": "gelu",
     "read_in": "linear",
     "readout": "linear",
-    "d_model": 12,
+    "width": 12,
     "positions": "learned",
     "n_ctx": 30,
 }

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from interp.models.folders import weights_checksum
+from interp.training import checkpoint_steps, load_checkpoint, train
+from interp.training.checkpoints import checkpoint_path, is_kept
+from tests.errors import raises_exactly
+from tests.training.recipes import tiny_recipe
+
+
+def test_kept_steps_are_evenly_spaced_on_a_logarithmic_scale():
+    kept = [step for step in range(20_001) if is_kept(step)]
+    assert kept[:9] == [0, 1, 2, 3, 4, 6, 7, 10, 13]
+    for decade in (10, 100, 1000):
+        assert sum(decade <= step < 10 * decade for step in kept) == 8
+
+
+def test_a_run_keeps_log_spaced_checkpoints_and_its_last_point(tmp_path):
+    train(tiny_recipe(steps=27, warmup=0), tmp_path / "run")
+    assert checkpoint_steps(tmp_path / "run") == [0, 1, 2, 3, 4, 6, 7, 10, 13, 18, 24, 27]
+
+
+@pytest.mark.parametrize("step", [0, 7, 24])
+def test_a_checkpoint_is_the_model_as_it_was_then(tmp_path, step):
+    """With a constant rate a run of fewer updates is the beginning of a longer one."""
+    longer = tiny_recipe(schedule="constant", steps=25)
+    train(longer, tmp_path / "run", seed=3)
+    then = load_checkpoint(tmp_path / "run", step)
+    if step == 0:
+        expected = then.untrained_twin(3)
+    else:
+        expected = train(tiny_recipe(schedule="constant", steps=step), seed=3)
+    assert weights_checksum(then) == weights_checksum(expected)
+
+
+def test_there_are_no_checkpoints_where_there_is_no_run(tmp_path):
+    assert checkpoint_steps(tmp_path / "nowhere") == []
+
+
+def test_a_step_without_a_checkpoint_is_refused(tmp_path):
+    train(tiny_recipe(steps=2, warmup=0), tmp_path / "run")
+    with raises_exactly(
+        FileNotFoundError,
+        f"{tmp_path / 'run' / 'checkpoints'} has no step-00000009.safetensors; it may be an unfinished run.",
+    ):
+        load_checkpoint(tmp_path / "run", 9)
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path):
+    train(tiny_recipe(steps=2, warmup=0), tmp_path / "run")
+    path = checkpoint_path(tmp_path / "run", 2)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(
+        ValueError, match=r"is truncated or not a safetensors file \(.+\); restore it, or train again\.$"
+    ):
+        load_checkpoint(tmp_path / "run", 2)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    train(tiny_recipe(steps=2, warmup=0), tmp_path / "run")
+    other = tiny_recipe(steps=2, warmup=0)
+    from dataclasses import replace
+
+    train(replace(other, model=replace(other.model, head_width=5)), tmp_path / "other")
+    checkpoint_path(tmp_path / "other", 2).replace(checkpoint_path(tmp_path / "run", 2))
+    with raises_exactly(
+        ValueError,
+        f"{checkpoint_path(tmp_path / 'run', 2)} holds shape (2, 4, 5) for blocks.0.attn.W_Q, "
+        "expected shape (2, 4, 2).",
+    ):
+        load_checkpoint(tmp_path / "run", 2)
+
+
+def test_a_checkpoint_holds_the_optimisers_state(tmp_path):
+    from safetensors.torch import load_file
+
+    train(tiny_recipe(steps=6), tmp_path / "run")
+    tensors = load_file(checkpoint_path(tmp_path / "run", 6))
+    assert tensors["optimizer.step.blocks.0.attn.W_Q"].item() == 6
+    assert tensors["optimizer.exp_avg_sq.blocks.1.mlp.W_in"].any()
+    assert torch.equal(
+        tensors["model.blocks.0.attn.W_Q"], load_checkpoint(tmp_path / "run", 6).blocks[0].attn.W_Q
+    )
