@@ -18,7 +18,9 @@ prompts = model.task.sample(256, seed=1, n_queries=32)
 # Hold each layer against the iterates of four families. Hyperparameters and best steps are chosen on one half of the prompts;
 # the numbers come from the other.
 table = match_layers(model, prompts, solvers=["gd", "gd++", "newton", "ridge"])
-print(table[table["best"] & (table["layer"] == 1)][["solver", "step", "similarity", "ci_low", "skill", "hyperparameters"]])
+print(
+    table[table["best"] & (table["layer"] == 1)][["solver", "step", "similarity", "ci_low", "skill", "hyperparameters"]]
+)
 
 # %%
 # The rule of evidence: above 0.9, above the untrained twins, above shuffled targets and above the predictors that know nothing.

@@ -22,7 +22,9 @@ class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
         self.norm = nn.LayerNorm(width)
         self.hook_resid_pre = HookPoint()
         self.hook_resid_post = HookPoint()
@@ -80,10 +82,16 @@ assert loss.item() < model.task.dim
 # %%
 # What do its layers hold? Without a ``decode`` method every readout is refitted, on other prompts than it is scored on.
 prompts = model.task.sample(512, seed=10_000)
-print(probe_layers(model, prompts, ["next_y", "xty"])[["layer", "target", "r2", "ci_low", "random_init", "shuffled_targets"]])
+print(
+    probe_layers(model, prompts, ["next_y", "xty"])[
+        ["layer", "target", "r2", "ci_low", "random_init", "shuffled_targets"]
+    ]
+)
 
 # %%
 # And which algorithm do they resemble? A half-trained model need not resemble any, and the verdict says so.
 table = match_layers(model, prompts, solvers=["gd", "newton", "ridge"])
 for verdict in judge_layers(table):
-    print(verdict.layer, verdict.solver, verdict.step, f"{verdict.similarity:.3f}", verdict.verdict, "-", verdict.reason)
+    print(
+        verdict.layer, verdict.solver, verdict.step, f"{verdict.similarity:.3f}", verdict.verdict, "-", verdict.reason
+    )

@@ -23,7 +23,8 @@ def from_record(kind: type[Record], data: Any, where: str) -> Record:
         value = adapter.validate_python(data)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'value'}: {problem['msg']}" for problem in error.errors()
+            f"{'.'.join(str(part) for part in problem['loc']) or 'value'}: {problem['msg']}"
+            for problem in error.errors()
         )
         raise ValueError(f"{where} does not describe a valid {kind.__name__}: {problems}.") from None
     unknown = _unknown_fields(data, adapter.dump_python(value, mode="json"))

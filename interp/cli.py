@@ -76,5 +76,3 @@ def _help() -> str:
         + "\n\n'interp COMMAND --help' lists a command's options. MODEL is a zoo name (lsa-1layer), a run folder,\n"
         "a construction (gd:steps=3,dim=5) or an untrained twin (untrained:lsa-1layer,seed=3).\n"
     )
-
-

@@ -10,6 +10,9 @@ from torch import Tensor
 RELATIVE_GRID = torch.logspace(-8, 4, 25, dtype=torch.float64)
 """Default penalties, in units of each layer's mean eigenvalue of the centred second moment."""
 
+RANK_TOLERANCE = 1e-13
+"""Eigenvalues below this share of the largest are taken for rounding noise."""
+
 
 @dataclass(frozen=True)
 class LinearProbes:
@@ -63,7 +66,9 @@ class LayerwiseRidge:
                 f"{tuple(features.shape)} and {tuple(targets.shape)}."
             )
         if not (torch.isfinite(features).all() and torch.isfinite(targets).all()):
-            raise ValueError("Features and targets must be finite; got NaN or infinity. Drop the samples that hold them.")
+            raise ValueError(
+                "Features and targets must be finite; got NaN or infinity. Drop the samples that hold them."
+            )
         (self._held_out if held_out else self._fit).add(features.detach().double(), targets.detach().double())
 
     def probes(self) -> LinearProbes:
@@ -78,7 +83,9 @@ class LayerwiseRidge:
         alphas = self._grid(eigenvalues)  # [alpha layer]
         shrunk = eigenvalues + alphas[..., None]
         rotated = vectors.mT @ fit.xy  # [layer d_model target]
-        inverse = torch.where(shrunk > 0, 1 / shrunk, 0.0)
+        # Without a penalty, rounding noise in the null space would be divided by itself.
+        inside = eigenvalues > RANK_TOLERANCE * eigenvalues[..., -1:]
+        inverse = torch.where(inside, 1 / shrunk, 0.0)
         weights = vectors @ (inverse[..., None] * rotated)  # [alpha layer d_model target]
         best = self._choose(weights)
         layers = torch.arange(len(best), device=best.device)

@@ -92,7 +92,5 @@ def heat_map(prompts: Prompts, layers: Float[Tensor, "layer prompt point"], work
     problems = Regressions.every_prefix(prompts.xs, prompts.ys)
     newton = Newton(scale="frobenius")
     gd = GradientDescent(lr=workload.lr, normalize="sum")
-    predictions = torch.cat(
-        [newton.predict(problems, workload.newton_steps), gd.predict(problems, workload.gd_steps)]
-    )
+    predictions = torch.cat([newton.predict(problems, workload.newton_steps), gd.predict(problems, workload.gd_steps)])
     return HeatMap(predictions, similarity_of_errors(layers, predictions, problems.targets))

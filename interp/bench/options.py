@@ -16,6 +16,4 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise ValueError(
-                f"`repeats` must be at least 1, got {self.repeats}; 3 give a median that means something."
-            )
+            raise ValueError(f"`repeats` must be at least 1, got {self.repeats}; 3 give a median that means something.")

@@ -38,9 +38,7 @@ def compare(options: BenchOptions, workload: Workload | None = None) -> list[Com
         ours = heat_map(moved_prompts, moved_layers, workload)
         ours = HeatMap(ours.predictions.cpu(), ours.similarity.cpu())
         cosine_difference = _check_cosines(ours, prompts, layers, workload)
-        differences = {
-            way.name: max(_check_predictions(ours, way, prompts), cosine_difference) for way in ways
-        }
+        differences = {way.name: max(_check_predictions(ours, way, prompts), cosine_difference) for way in ways}
         seconds = side_by_side(
             {
                 "ours": lambda: heat_map(moved_prompts, moved_layers, workload),

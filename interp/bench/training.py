@@ -71,12 +71,8 @@ def weight_difference(recipe: Recipe, device: torch.device) -> float:
     ours = PlainLinearAttention.like(train(recipe, device=device))
     plain = _plain_start(recipe, device)
     train_plainly(plain, recipe, _our_batches(recipe, device))
-    difference = max(
-        (a - b).abs().max().item() for a, b in zip(ours.parameters(), plain.parameters(), strict=True)
-    )
-    return require_agreement(
-        "The weights that our training loop and the plain one reach", difference, TOLERANCE
-    )
+    difference = max((a - b).abs().max().item() for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
+    return require_agreement("The weights that our training loop and the plain one reach", difference, TOLERANCE)
 
 
 def _plain_start(recipe: Recipe, device: torch.device) -> PlainLinearAttention:

@@ -11,7 +11,9 @@ from interp.commands._common import check_table_places, print_table, write_table
 
 
 def bench(
-    parts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="What to measure; everything unless given.")] = tuple(PARTS),
+    parts: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="What to measure; everything unless given.")
+    ] = tuple(PARTS),
     repeats: Annotated[int, tyro.conf.arg(help="Repetitions; medians are shown.")] = 3,
     device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
     out: Annotated[Path | None, tyro.conf.arg(help="Write the table to this CSV file.")] = None,

@@ -15,7 +15,8 @@ from interp.matching.families import DEFAULT_FAMILIES
 def match(
     model: Model,
     solvers: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="Candidates: names, or names with fixed parameters such as gd:lr=0.02,normalize=sum.")
+        tuple[str, ...],
+        tyro.conf.arg(help="Candidates: names, or names with fixed parameters such as gd:lr=0.02,normalize=sum."),
     ] = DEFAULT_FAMILIES,
     steps: Annotated[tuple[int, ...], tyro.conf.arg(help="Step counts to try; each solver's own unless given.")] = (),
     measure: Annotated[Literal["errors", "weights"], tyro.conf.arg(help="What is compared.")] = "errors",
@@ -23,7 +24,9 @@ def match(
         Literal["auto", "native", "refitted"], tyro.conf.arg(help="How a layer's prediction is read.")
     ] = "auto",
     n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")] = 512,
-    n_queries: Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")] = 32,
+    n_queries: Annotated[
+        int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
+    ] = 32,
     seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
     device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
     out: Annotated[Path | None, tyro.conf.arg(help="Write the full match table to this CSV file.")] = None,
@@ -47,7 +50,10 @@ def match(
     verdicts = pd.DataFrame([_row(verdict) for verdict in judge_layers(table)])
     write_tables({"match": table, "verdicts": verdicts}, out, json)
     best = table[table["best"]]
-    print_table(best[["layer", "solver", "step", "similarity", "ci_low", "ci_high", "r2", "skill", "hyperparameters"]], "Best matches")
+    print_table(
+        best[["layer", "solver", "step", "similarity", "ci_low", "ci_high", "r2", "skill", "hyperparameters"]],
+        "Best matches",
+    )
     print_table(verdicts[["layer", "solver", "step", "similarity", "alternatives", "verdict", "reason"]], "Verdicts")
 
 

@@ -12,9 +12,13 @@ from interp.matching import TARGETS, probe_layers
 
 def probe(
     model: Model,
-    targets: Annotated[tuple[str, ...], tyro.conf.arg(help="What to read for: next_y, w, w_ols, xty.")] = tuple(TARGETS),
+    targets: Annotated[tuple[str, ...], tyro.conf.arg(help="What to read for: next_y, w, w_ols, xty.")] = tuple(
+        TARGETS
+    ),
     n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to fit on, half to score on.")] = 512,
-    n_queries: Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")] = 32,
+    n_queries: Annotated[
+        int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
+    ] = 32,
     seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
     device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
     out: Annotated[Path | None, tyro.conf.arg(help="Write the table to this CSV file.")] = None,

@@ -23,7 +23,9 @@ def run(arguments: Sequence[str]) -> None:
         out: Annotated[Path, tyro.conf.arg(help="The HTML file to write.")] = Path("report.html"),
         json: Annotated[Path | None, tyro.conf.arg(help="The JSON file; beside the HTML unless given.")] = None,
         n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")] = 512,
-        n_queries: Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")] = 32,
+        n_queries: Annotated[
+            int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
+        ] = 32,
         seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
         device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
         force: Annotated[bool, tyro.conf.arg(help="Replace files that are not reports of ours.")] = False,
@@ -37,7 +39,9 @@ def run(arguments: Sequence[str]) -> None:
         result.write(out, json_path, force=force)
         for finding in result.findings:
             mark = f"[{COLORS[finding.verdict]}]{finding.verdict:<12}[/]"
-            console().print(f"{mark} {escape(finding.claim)}: {finding.estimate:.4g} [dim]{escape(finding.id)}[/]", soft_wrap=True)
+            console().print(
+                f"{mark} {escape(finding.claim)}: {finding.estimate:.4g} [dim]{escape(finding.id)}[/]", soft_wrap=True
+            )
         counts = Counter(finding.verdict for finding in result.findings)
         say(f"{', '.join(f'{number} {verdict}' for verdict, number in counts.items())}. Wrote {out} and {json_path}.")
 

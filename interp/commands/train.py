@@ -50,6 +50,11 @@ def run(arguments: Sequence[str]) -> None:
     )
     out = options.out or Path("runs") / f"{chosen.name}-seed{options.seed}"
     train(
-        chosen, out, seed=options.seed, device=resolve_device(options.device), resume=options.resume, force=options.force
+        chosen,
+        out,
+        seed=options.seed,
+        device=resolve_device(options.device),
+        resume=options.resume,
+        force=options.force,
     )
     say(f"Wrote {out}. See it with: interp report {out}")

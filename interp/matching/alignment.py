@@ -42,4 +42,6 @@ def align(
     cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-30)
     difference = (predictions - trace.predictions[0]).abs()
     distance = (ours - theirs).norm(dim=-1)
-    return Alignment(*(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance)))
+    return Alignment(
+        *(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance))
+    )

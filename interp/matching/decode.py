@@ -70,7 +70,9 @@ def probe_layers(
         if name not in TARGETS:
             raise unknown_name("target", name, TARGETS)
     if len(prompts) < 8:
-        raise ValueError(f"Readouts need at least 8 prompts (half to fit, a quarter of it held out), got {len(prompts)}.")
+        raise ValueError(
+            f"Readouts need at least 8 prompts (half to fit, a quarter of it held out), got {len(prompts)}."
+        )
     asked = ask_many_queries(model, prompts, n_queries, seed)
     kept = slice(0 if columns_of(model, asked) is None else first_point, None)
     halves = asked.halves()
@@ -97,9 +99,7 @@ def probe_layers(
     return pd.DataFrame(rows)
 
 
-def _score_rows(
-    name: str, states: list[Tensor], wanted: list[Tensor], *, with_shuffled: bool
-) -> list[dict[str, Any]]:
+def _score_rows(name: str, states: list[Tensor], wanted: list[Tensor], *, with_shuffled: bool) -> list[dict[str, Any]]:
     probes = fit_on_prompts(states[0], wanted[0].to(states[0].device))
     predictions = probes(states[1]).to(wanted[1].device)
     shuffled = None

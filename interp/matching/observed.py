@@ -33,7 +33,9 @@ class Observed:
         assert self.weights is not None
         iterates = solver.trace(self.problems, steps).weights
         n_prefixes = iterates.shape[2]
-        by_prefix = _unit(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)  # queries of one prefix share its solver weights
+        by_prefix = (
+            _unit(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)
+        )  # queries of one prefix share its solver weights
         kept = slice(self.first_column if n_prefixes > 1 else 0, None)
         lengths = by_prefix.norm(dim=-1)
         cosines = similarity_of_weights(by_prefix[:, :, kept], iterates[:, :, kept])

@@ -83,9 +83,7 @@ class TransformerConfig:
             self.head_width > 0 or self.d_model % self.n_heads == 0,
             f"A stream of width {self.d_model} does not divide into {self.n_heads} heads; give `head_width`.",
         )
-        _require(
-            self.mlp != "none" or self.mlp_width == 0, f"`mlp_width` is 0 without an MLP, got {self.mlp_width}."
-        )
+        _require(self.mlp != "none" or self.mlp_width == 0, f"`mlp_width` is 0 without an MLP, got {self.mlp_width}.")
         if isinstance(self.attention, tuple):
             _require(
                 len(self.attention) == self.n_layers,

@@ -173,14 +173,18 @@ def read_weights_into(model: RegressionTransformer, path: Path) -> None:
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises FileNotFoundError, or ValueError for anything else than whole safetensors."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}")
+        raise FileNotFoundError(
+            f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}"
+        )
     data = path.read_bytes()
     if data[:2] == b"PK" or data[:1] == b"\x80":
         raise ValueError(f"{path} is a pickle under another name. Pickles can run code and are never opened.")
     try:
         return load_safetensors(data)
     except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file ({error}); restore it, or train again.") from None
+        raise ValueError(
+            f"{path} is truncated or not a safetensors file ({error}); restore it, or train again."
+        ) from None
 
 
 def _pickle_advice(folder: Path) -> str:

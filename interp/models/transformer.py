@@ -213,4 +213,3 @@ class RegressionTransformer(HookedRootModule):
             depth = cfg.n_layers if path.startswith("blocks.") else 1
             std = (cfg.init_variance / (depth * fan_in[name])) ** 0.5
             nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std, generator=generator)
-

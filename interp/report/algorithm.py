@@ -188,7 +188,10 @@ def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> F
     halfway = losses(interpolate_with_gd(model, eta_over_n))
     ratio = bootstrap_ratio(halfway, losses(model))
     ci = (ratio.low, ratio.high)
-    twins = [bootstrap_ratio(losses(interpolate_with_gd(twin, eta_over_n)), losses(model)).estimate for twin in make_twins(model)]
+    twins = [
+        bootstrap_ratio(losses(interpolate_with_gd(twin, eta_over_n)), losses(model)).estimate
+        for twin in make_twins(model)
+    ]
     return Finding(
         id="algorithm.interpolation",
         claim="Weights halfway between the trained and the constructed ones predict as well as the trained",
@@ -196,7 +199,11 @@ def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> F
         estimate=ratio.estimate,
         ci=ci,
         controls={"random_init": float(np.mean(twins))},
-        verdict="supported" if ci[1] <= 1 + INTERPOLATION_TOLERANCE else "refuted" if ci[0] > 1 + INTERPOLATION_TOLERANCE else "inconclusive",
+        verdict="supported"
+        if ci[1] <= 1 + INTERPOLATION_TOLERANCE
+        else "refuted"
+        if ci[0] > 1 + INTERPOLATION_TOLERANCE
+        else "inconclusive",
         reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE}; the control mixes untrained weights in",
         details={"loss of the interpolated weights": float(halfway.mean())},
     )

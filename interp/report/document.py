@@ -63,9 +63,7 @@ class Report:
             "tables": {name: table_records(table) for name, table in self.tables.items()},
         }
 
-    def write(
-        self, html: Path | str | None = None, json: Path | str | None = None, *, force: bool = False
-    ) -> None:
+    def write(self, html: Path | str | None = None, json: Path | str | None = None, *, force: bool = False) -> None:
         """Write report.html and report.json, whichever is named, each in one piece.
 
         Replaces earlier reports; raises FileExistsError for any other file unless forced, and OSError for a place that

@@ -55,7 +55,9 @@ def draw_readouts(table: pd.DataFrame) -> Figure:
             ax.plot(rows["layer"], rows["r2"], "o-", color=ACCENT, ms=4.5, label="the model")
             for control, marker in (("random_init", "s"), ("shuffled_targets", "^")):
                 label = control.replace("_", " ")
-                ax.plot(rows["layer"], rows[control], marker + "--", color=CONTROL, ms=3.5, lw=1, alpha=0.8, label=label)
+                ax.plot(
+                    rows["layer"], rows[control], marker + "--", color=CONTROL, ms=3.5, lw=1, alpha=0.8, label=label
+                )
             ax.set_title(target)
             ax.set_xlabel("layer")
             ax.set_xticks(_ticks(rows["layer"]))
@@ -126,7 +128,11 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
         for intervention, shift in (("zero", -0.22), ("mean", 0.0), ("random", 0.22)):
             rows = table[table["intervention"] == intervention]
             for (layer, head), rise, low, high in zip(
-                zip(rows["layer"], rows["head"], strict=True), rows["increase"], rows["ci_low"], rows["ci_high"], strict=True
+                zip(rows["layer"], rows["head"], strict=True),
+                rows["increase"],
+                rows["ci_low"],
+                rows["ci_high"],
+                strict=True,
             ):
                 y = heads.index((layer, head)) + shift
                 ax.plot([low, high], [y, y], color=colors[intervention], lw=2, solid_capstyle="round")

@@ -85,7 +85,13 @@ def _reach_finding(norms: object, twins: list[object]) -> Finding:
     share = _share_from_others(norms)
     controls = [_share_from_others(twin) for twin in twins]
     highest = max(control.high for control in controls)
-    verdict: Verdict = "supported" if share.low > highest else "refuted" if share.high < min(c.low for c in controls) else "inconclusive"
+    verdict: Verdict = (
+        "supported"
+        if share.low > highest
+        else "refuted"
+        if share.high < min(c.low for c in controls)
+        else "inconclusive"
+    )
     return Finding(
         id="token.query_reads_examples",
         claim="Training made the query's state depend more on the examples than random weights make it",

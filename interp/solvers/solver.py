@@ -22,7 +22,9 @@ class AbstractSolver(ABC):
     """Step counts that a match tries when the caller names none."""
 
     @final
-    def run(self, xs: Float[Tensor, "prompt point dim"], ys: Float[Tensor, "prompt point"], steps: Sequence[int]) -> SolverTrace:
+    def run(
+        self, xs: Float[Tensor, "prompt point dim"], ys: Float[Tensor, "prompt point"], steps: Sequence[int]
+    ) -> SolverTrace:
         """Solve every prefix of every prompt, and keep the iterates at ``steps``.
 
         ``steps`` counts updates; 0 is the start. A one-shot solver gives the same answer at each. Raises ValueError

@@ -79,4 +79,3 @@ def unroll(start: Tensor, update: Callable[[int, Tensor], Tensor], steps: Sequen
         if k < max(steps):
             state = update(k, state)
     return torch.stack([kept[k] for k in steps])
-

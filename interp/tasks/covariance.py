@@ -52,9 +52,7 @@ class ConditionNumber:
 Covariance = Isotropic | Eigenvalues | ConditionNumber
 
 
-def input_maps(
-    covariance: Covariance, dim: int, n_prompts: int, seed: int
-) -> Float[Tensor, "prompt dim dim"] | None:
+def input_maps(covariance: Covariance, dim: int, n_prompts: int, seed: int) -> Float[Tensor, "prompt dim dim"] | None:
     """Symmetric square roots of the covariance, one per prompt, or None where they are the identity.
 
     Isotropic inputs z become ``z @ map``. The rotations are uniform on the orthogonal group and a function of

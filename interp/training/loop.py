@@ -156,5 +156,7 @@ def _difference(content: dict[str, object], recipe: Recipe, seed: int) -> str:
     theirs, ours = content.get("recipe"), to_record(recipe)
     changed = [f"seed {content.get('seed')} there, {seed} here"] if content.get("seed") != seed else []
     if isinstance(theirs, dict):
-        changed += [f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in ours if theirs.get(key) != ours[key]]
+        changed += [
+            f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in ours if theirs.get(key) != ours[key]
+        ]
     return "; ".join(changed) or "no recipe there"

@@ -63,9 +63,7 @@ def test_all_parts_run_unless_some_are_named(two_parts, comparison):
 
 
 def test_an_unknown_part_is_named_before_anything_runs(two_parts):
-    message = (
-        r"^Unknown part of the benchmark 'solver'; known are solvers, training\. Did you mean 'solvers'\?$"
-    )
+    message = r"^Unknown part of the benchmark 'solver'; known are solvers, training\. Did you mean 'solvers'\?$"
     with pytest.raises(ValueError, match=message):
         run_bench(["training", "solver"])
     assert two_parts == []

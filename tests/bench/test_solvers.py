@@ -79,9 +79,7 @@ def test_a_way_that_computes_something_else_stops_the_comparison(monkeypatch):
         return from_scratch(newton_steps, gd_steps, 2 * lr)
 
     monkeypatch.setattr("interp.bench.solvers.from_scratch", other_step_size)
-    with pytest.raises(
-        ValueError, match=r"predictions and those of the 'published' way disagree: expected a largest"
-    ):
+    with pytest.raises(ValueError, match=r"predictions and those of the 'published' way disagree: expected a largest"):
         compare(BenchOptions(repeats=1), SMALL)
 
 

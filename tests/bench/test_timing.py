@@ -34,7 +34,5 @@ def test_agreement_within_the_tolerance_passes_the_difference_on():
 
 @pytest.mark.parametrize("difference", [2e-4, float("nan"), float("inf")])
 def test_a_larger_difference_is_refused(difference):
-    with pytest.raises(
-        ValueError, match=r"^Two ways disagree: expected a largest difference of at most 0\.0001, got "
-    ):
+    with pytest.raises(ValueError, match=r"^Two ways disagree: expected a largest difference of at most 0\.0001, got "):
         require_agreement("Two ways", difference, 1e-4)

@@ -18,9 +18,7 @@ def attention_by_hand(attn: Attention, resid, n_queries):
     n_keys = n_pos if attn.query_in_context else n_pos - n_queries
     for p, x in enumerate(resid):
         for head in range(attn.n_heads):
-            q, k, v = (
-                x @ getattr(attn, f"W_{name}")[head] + getattr(attn, f"b_{name}")[head] for name in "QKV"
-            )
+            q, k, v = (x @ getattr(attn, f"W_{name}")[head] + getattr(attn, f"b_{name}")[head] for name in "QKV")
             for i in range(n_pos):
                 seen = [j for j in range(n_keys) if j <= i or not attn.causal]
                 scores = attn.scale * torch.stack([q[i] @ k[j] for j in seen])
@@ -63,9 +61,7 @@ def test_softmax_scores_are_scaled_by_the_root_of_the_head_width_and_the_others_
 def test_looking_at_scores_or_pattern_changes_no_prediction(kind, causal, query_in_context, hooked):
     model = tiny_model(attention=kind, causal=causal, query_in_context=query_in_context, bias=True)
     tokens = model.tokens(model.task.sample(3))
-    hooks = [
-        (f"blocks.{layer}.attn.hook_{name}", lambda x, hook: None) for layer in (0, 1) for name in hooked
-    ]
+    hooks = [(f"blocks.{layer}.attn.hook_{name}", lambda x, hook: None) for layer in (0, 1) for name in hooked]
     assert_close(model.run_with_hooks(tokens, fwd_hooks=hooks), model(tokens))
 
 

@@ -159,17 +159,13 @@ def test_a_truncated_weights_file_is_refused(run, kept):
 def test_a_config_that_is_not_json_is_refused(run):
     path = run / "config.json"
     path.write_text(path.read_text()[:40])
-    with pytest.raises(
-        ValueError, match=r"config\.json is not valid JSON \(.+\); restore it, or train again\.$"
-    ):
+    with pytest.raises(ValueError, match=r"config\.json is not valid JSON \(.+\); restore it, or train again\.$"):
         load_folder(run)
 
 
 def test_binary_rubbish_for_a_config_is_refused(run):
     (run / "config.json").write_bytes(bytes(range(128, 256)))
-    with pytest.raises(
-        ValueError, match=r"config\.json is not valid JSON \(.+\); restore it, or train again\.$"
-    ):
+    with pytest.raises(ValueError, match=r"config\.json is not valid JSON \(.+\); restore it, or train again\.$"):
         load_folder(run)
 
 

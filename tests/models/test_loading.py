@@ -77,9 +77,7 @@ def test_an_untrained_twin_shares_the_architecture_and_not_the_weights(name):
 
 
 def test_an_untrained_twin_has_seed_0_unless_said():
-    assert torch.equal(
-        weights_of(interp.load("untrained:newton")), weights_of(interp.load("untrained:newton,seed=0"))
-    )
+    assert torch.equal(weights_of(interp.load("untrained:newton")), weights_of(interp.load("untrained:newton,seed=0")))
 
 
 def test_a_run_folder_has_untrained_twins_too(tmp_path):
@@ -113,9 +111,7 @@ def test_a_path_that_does_not_exist_is_named():
     "text", ["untrained:", "untrained:gd,seed=x", "untrained:gd,seed=1,seed=2", "untrained:gd,seed=-1"]
 )
 def test_a_twin_that_cannot_be_read_is_refused(text):
-    with raises_exactly(
-        ValueError, f"Cannot read {text!r}; expected 'untrained:NAME' or 'untrained:NAME,seed=3'."
-    ):
+    with raises_exactly(ValueError, f"Cannot read {text!r}; expected 'untrained:NAME' or 'untrained:NAME,seed=3'."):
         interp.load(text)
 
 

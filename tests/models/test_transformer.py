@@ -49,9 +49,7 @@ def test_the_accumulated_stream_is_the_stream_before_each_layer_and_at_the_end(o
     _, cache = cached(tiny_model(**options))
     accumulated, labels = cache.accumulated_resid(return_labels=True)
     assert labels == ["0_pre", "1_pre", "final_post"]
-    assert_close(
-        accumulated, torch.stack([cache["resid_pre", 0], cache["resid_pre", 1], cache["resid_post", 1]])
-    )
+    assert_close(accumulated, torch.stack([cache["resid_pre", 0], cache["resid_pre", 1], cache["resid_post", 1]]))
 
 
 @every_architecture

@@ -8,9 +8,7 @@ from interp.tasks import LinearRegression, TokenLayout
 INTERLEAVED = TokenLayout(kind="interleaved", y_position="first")
 
 
-def tiny_model(
-    *, n_points: int = 6, seed: int = 1, random_biases: bool = True, **options
-) -> RegressionTransformer:
+def tiny_model(*, n_points: int = 6, seed: int = 1, random_biases: bool = True, **options) -> RegressionTransformer:
     """Two layers of two heads on inputs of dim 4, unless said otherwise. Biases and norms are random too."""
     cfg = TransformerConfig(**{"dim": 4, "n_layers": 2, "n_heads": 2, "head_width": 3, **options})
     model = RegressionTransformer(cfg, LinearRegression(dim=cfg.dim, n_points=n_points), seed=seed).double()
@@ -18,9 +16,7 @@ def tiny_model(
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in model.named_parameters():
             if name.rsplit(".", 1)[-1].startswith(("b", "w")):
-                parameter.data += 0.3 * torch.randn(
-                    parameter.shape, generator=generator, dtype=parameter.dtype
-                )
+                parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
     return model
 
 

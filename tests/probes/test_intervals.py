@@ -71,7 +71,5 @@ def test_an_interval_needs_two_prompts(n_prompts):
 
 
 def test_the_mean_of_one_prompt_has_no_interval():
-    with raises_exactly(
-        ValueError, "An interval over prompts needs at least 2 prompts, got 1. Give more prompts."
-    ):
+    with raises_exactly(ValueError, "An interval over prompts needs at least 2 prompts, got 1. Give more prompts."):
         bootstrap_mean([1.0])

@@ -50,8 +50,4 @@ def newton(X, y, *, steps, scale, alpha=None, start="gram"):
 
 
 def least_squares(X, y):
-    return (
-        torch.linalg.lstsq(X, y[:, None], driver="gelsd").solution[:, 0]
-        if len(X)
-        else X.new_zeros(X.shape[1])
-    )
+    return torch.linalg.lstsq(X, y[:, None], driver="gelsd").solution[:, 0] if len(X) else X.new_zeros(X.shape[1])

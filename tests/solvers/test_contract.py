@@ -125,9 +125,7 @@ def test_predictions_are_linear_in_the_targets(name, xs, ys):
 
 @every_solver
 def test_a_rotation_of_the_inputs_changes_no_prediction(name, xs, ys):
-    rotation, _ = torch.linalg.qr(
-        torch.randn(4, 4, generator=torch.Generator().manual_seed(2), dtype=xs.dtype)
-    )
+    rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(2), dtype=xs.dtype))
     solver = make_solver(name)
     straight, turned = solver.run(xs, ys, [3]), solver.run(xs @ rotation, ys, [3])
     assert_close(straight.predictions, turned.predictions, rtol=1e-9, atol=1e-11)

@@ -22,9 +22,7 @@ VARIANTS = [
 def test_it_is_the_explicit_iteration_at_every_prefix(xs, ys, variant):
     trace = Newton(**variant).run(xs, ys, STEPS)
     for i, steps in enumerate(STEPS):
-        expected = explicit.every_prefix(
-            xs, ys, lambda X, y, k=steps: explicit.newton(X, y, steps=k, **variant)
-        )
+        expected = explicit.every_prefix(xs, ys, lambda X, y, k=steps: explicit.newton(X, y, steps=k, **variant))
         # The explicit iteration doubles rounding noise in the null space at every step.
         assert_close(trace.weights[i], expected, rtol=1e-9, atol=1e-11)
 
@@ -36,9 +34,7 @@ def test_it_is_the_explicit_iteration_at_every_prefix(xs, ys, variant):
     share=st.floats(1e-4, 0.999),
     seed=st.integers(0, 10_000),
 )
-def test_k_newton_steps_from_eta_times_identity_equal_2_to_the_k_gradient_steps(
-    k, dim, n_points, share, seed
-):
+def test_k_newton_steps_from_eta_times_identity_equal_2_to_the_k_gradient_steps(k, dim, n_points, share, seed):
     generator = torch.Generator().manual_seed(seed)
     xs = torch.randn(3, n_points, dim, generator=generator, dtype=torch.float64)
     ys = torch.randn(3, n_points, generator=generator, dtype=torch.float64)
@@ -65,9 +61,7 @@ def test_the_share_still_missing_squares_with_every_step(xs, ys, scale):
 
 def test_it_converges_to_least_squares_also_where_examples_are_fewer_than_coordinates(xs, ys):
     trace = Newton().run(xs, ys, [60])
-    assert_close(
-        trace.weights[0], explicit.every_prefix(xs, ys, explicit.least_squares), rtol=1e-8, atol=1e-10
-    )
+    assert_close(trace.weights[0], explicit.every_prefix(xs, ys, explicit.least_squares), rtol=1e-8, atol=1e-10)
     assert trace.status is Status.CONVERGED
 
 

@@ -51,9 +51,7 @@ def test_it_prefers_a_deep_narrow_valley_to_a_shallow_wide_one():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_values_that_diverge_are_avoided(bad):
-    found = search(
-        lambda values: bad if values["lr"] > 2 else (values["lr"] - 1.9) ** 2, {"lr": Range(0.01, 10.0)}
-    )
+    found = search(lambda values: bad if values["lr"] > 2 else (values["lr"] - 1.9) ** 2, {"lr": Range(0.01, 10.0)})
     assert found.values["lr"] == pytest.approx(1.9, abs=1e-3)
 
 
@@ -67,9 +65,7 @@ def test_the_objective_reported_is_that_of_the_values_reported():
 
 def test_a_range_ends_where_it_says():
     assert [Range(2.0, 8.0).at(share) for share in (0.0, 0.5, 1.0)] == [2.0, 5.0, 8.0]
-    assert [Range(2.0, 8.0, log=True).at(share) for share in (0.0, 0.5, 1.0)] == pytest.approx(
-        [2.0, 4.0, 8.0]
-    )
+    assert [Range(2.0, 8.0, log=True).at(share) for share in (0.0, 0.5, 1.0)] == pytest.approx([2.0, 4.0, 8.0])
 
 
 @pytest.mark.parametrize("names", [[], ["a", "b", "c"]], ids=str)

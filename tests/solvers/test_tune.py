@@ -74,9 +74,7 @@ def test_newton_is_tuned_from_a_constant_start(contexts):
 
 def test_with_noise_the_best_penalty_is_the_ratio_of_the_variances():
     """The posterior mean minimises the expected error: alpha = noise variance over weight variance, here 1/4."""
-    prompts = LinearRegression(dim=3, n_points=9, inputs="gaussian", noise_std=0.5).sample(
-        4000, seed=1, n_queries=8
-    )
+    prompts = LinearRegression(dim=3, n_points=9, inputs="gaussian", noise_std=0.5).sample(4000, seed=1, n_queries=8)
     tuned = tune("ridge", prompts)
     at_truth = tune(make_solver("ridge", alpha=0.25), prompts).loss
     assert tuned.loss <= at_truth

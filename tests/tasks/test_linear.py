@@ -12,9 +12,7 @@ TASKS = {
     "gaussian": LinearRegression(dim=4, n_points=7, inputs="gaussian", input_scale=2.0, weight_scale=3.0),
     "noisy": LinearRegression(dim=4, n_points=7, noise_std=0.5),
     "rotated": LinearRegression(dim=4, n_points=7, covariance=ConditionNumber(value=9.0)),
-    "fixed": LinearRegression(
-        dim=4, n_points=7, covariance=Eigenvalues(values=(4.0, 2.0, 1.0, 0.5), rotation="fixed")
-    ),
+    "fixed": LinearRegression(dim=4, n_points=7, covariance=Eigenvalues(values=(4.0, 2.0, 1.0, 0.5), rotation="fixed")),
 }
 SIGMAS = 5
 """Sampling errors that a mean may be off: one in two million by chance, and the seeds are fixed."""
@@ -167,7 +165,5 @@ def test_sizes_below_1_and_scales_below_0_are_refused(field, value, message):
 
 @pytest.mark.parametrize(("n_prompts", "n_queries"), [(0, 1), (1, 0)])
 def test_a_sample_has_at_least_one_prompt_and_one_query(n_prompts, n_queries):
-    with raises_exactly(
-        ValueError, f"Ask for at least one prompt and one query, got {n_prompts} and {n_queries}."
-    ):
+    with raises_exactly(ValueError, f"Ask for at least one prompt and one query, got {n_prompts} and {n_queries}."):
         LinearRegression().sample(n_prompts, n_queries=n_queries)

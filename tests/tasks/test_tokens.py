@@ -78,9 +78,7 @@ def test_no_y_of_many_queries_is_shown(y_position):
     other[:, prompts.n_examples :] += 17.0
     tokens = layout.tokens(prompts)
     assert torch.equal(tokens, layout.tokens(replace(prompts, ys=other)))
-    assert torch.equal(
-        tokens[:, : prompts.n_examples, layout.y_index(3)], prompts.ys[:, : prompts.n_examples]
-    )
+    assert torch.equal(tokens[:, : prompts.n_examples, layout.y_index(3)], prompts.ys[:, : prompts.n_examples])
 
 
 def test_laying_out_leaves_the_prompts_as_they_were():
@@ -92,9 +90,7 @@ def test_laying_out_leaves_the_prompts_as_they_were():
 
 
 def test_a_paired_token_needs_a_slot_for_y():
-    with raises_exactly(
-        ValueError, "A paired token holds x and y at once, so y needs its own slot: use y_slot='own'."
-    ):
+    with raises_exactly(ValueError, "A paired token holds x and y at once, so y needs its own slot: use y_slot='own'."):
         TokenLayout(kind="paired", y_slot="shared")
 
 

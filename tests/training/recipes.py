@@ -10,9 +10,7 @@ def tiny_recipe(**options) -> Recipe:
     return Recipe(
         **{
             "name": "tiny",
-            "model": TransformerConfig(
-                dim=3, n_layers=2, n_heads=2, head_width=2, attention="softmax", mlp="relu"
-            ),
+            "model": TransformerConfig(dim=3, n_layers=2, n_heads=2, head_width=2, attention="softmax", mlp="relu"),
             "task": LinearRegression(dim=3, n_points=5),
             "steps": 40,
             "batch_size": 16,

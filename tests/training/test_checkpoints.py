@@ -78,6 +78,4 @@ def test_a_checkpoint_holds_the_optimisers_state(tmp_path):
     tensors = load_file(checkpoint_path(tmp_path / "run", 6))
     assert tensors["optimizer.step.blocks.0.attn.W_Q"].item() == 6
     assert tensors["optimizer.exp_avg_sq.blocks.1.mlp.W_in"].any()
-    assert torch.equal(
-        tensors["model.blocks.0.attn.W_Q"], load_checkpoint(tmp_path / "run", 6).blocks[0].attn.W_Q
-    )
+    assert torch.equal(tensors["model.blocks.0.attn.W_Q"], load_checkpoint(tmp_path / "run", 6).blocks[0].attn.W_Q)

@@ -109,9 +109,7 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_weights(tmp_path, monkeypatc
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop_module, "_update", stopping)
         train(tiny_recipe(), tmp_path / "run", seed=2)
-    assert weights_checksum(train(tiny_recipe(), tmp_path / "run", seed=2, resume=True)) == weights_checksum(
-        whole
-    )
+    assert weights_checksum(train(tiny_recipe(), tmp_path / "run", seed=2, resume=True)) == weights_checksum(whole)
 
 
 def test_resuming_a_finished_run_returns_it_without_training(tmp_path, monkeypatch):
@@ -182,9 +180,7 @@ def test_a_foreign_folder_is_never_written_to(tmp_path, force):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "run").write_text("a file")
-    with raises_exactly(
-        FileExistsError, f"{tmp_path / 'run'} exists and is not a run of ours; give another --out."
-    ):
+    with raises_exactly(FileExistsError, f"{tmp_path / 'run'} exists and is not a run of ours; give another --out."):
         train(tiny_recipe(), tmp_path / "run", force=True)
 
 

@@ -10,9 +10,7 @@ from tests.training.recipes import tiny_recipe
 
 def test_a_constant_schedule_rises_and_stays():
     recipe = tiny_recipe(schedule="constant", lr=0.8, warmup=4)
-    assert [recipe.lr_at(step) for step in (0, 1, 2, 3, 4, 39)] == pytest.approx(
-        [0.2, 0.4, 0.6, 0.8, 0.8, 0.8]
-    )
+    assert [recipe.lr_at(step) for step in (0, 1, 2, 3, 4, 39)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
 
 
 def test_a_cosine_schedule_rises_and_falls_to_0():
@@ -56,7 +54,5 @@ def test_every_recipe_bears_its_own_name():
 
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     known = ", ".join(sorted(RECIPES))
-    with raises_exactly(
-        ValueError, f"Unknown recipe 'lsa-1laier'; known are {known}. Did you mean 'lsa-1layer'?"
-    ):
+    with raises_exactly(ValueError, f"Unknown recipe 'lsa-1laier'; known are {known}. Did you mean 'lsa-1layer'?"):
         get_recipe("lsa-1laier")
