@@ -15,15 +15,16 @@ model = interp.load("lsa-1layer")
 prompts = model.task.sample(256, seed=1, n_queries=32)
 
 # %%
-# Hold each layer against the iterates of four families. Hyperparameters and best steps are chosen on one half of the prompts;
-# the numbers come from the other.
+# Hold each layer against the iterates of four families. Hyperparameters and best steps are chosen on one half of the
+# prompts; the numbers come from the other.
 table = match_layers(model, prompts, solvers=["gd", "gd++", "newton", "ridge"])
 print(
     table[table["best"] & (table["layer"] == 1)][["solver", "step", "similarity", "ci_low", "skill", "hyperparameters"]]
 )
 
 # %%
-# The rule of evidence: above 0.9, above the untrained twins, above shuffled targets and above the predictors that know nothing.
+# The rule of evidence: above 0.9, above the untrained twins, above shuffled targets and above the predictors that know
+# nothing.
 (verdict,) = judge_layers(table)
 print(f"layer {verdict.layer}: {verdict.solver}, step {verdict.step}, {verdict.verdict} ({verdict.reason})")
 assert (verdict.solver, verdict.step, verdict.verdict) == ("gd", 1, "supported")

@@ -2,7 +2,8 @@
 A model of your own
 ===================
 
-Any HookedRootModule with the canonical names of the residual stream can be analysed; nothing here inherits from the toolkit.
+Any HookedRootModule with the canonical names of the residual stream can be analysed; nothing here inherits from the
+toolkit.
 """
 
 # %%

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] in ("-V", "--version"):
         sys.stdout.write(f"interp {__version__}\n")
         return 0
+    # Threads that spin while they wait make the many small products of a match ten times as slow on a machine that is
+    # busy with something else. PyTorch reads this when it is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name, *rest = given
     try:
         if name not in COMMANDS:

@@ -45,7 +45,7 @@ class LayerwiseRidge:
     """
 
     def __init__(self, alphas: Sequence[float] | None = None) -> None:
-        """Take a grid of penalties, by default one relative to each layer's scale. Raises ValueError for negative ones."""
+        """Take a grid of penalties, by default relative to each layer's scale. Raises ValueError for negative ones."""
         if alphas is not None and (len(alphas) == 0 or min(alphas) < 0):
             raise ValueError(f"`alphas` needs at least one penalty, all from 0 up; got {list(alphas)}.")
         self._alphas = None if alphas is None else torch.tensor(list(alphas), dtype=torch.float64)
@@ -59,7 +59,10 @@ class LayerwiseRidge:
         *,
         held_out: bool = False,
     ) -> None:
-        """Add a batch. Raises ValueError for shapes that do not fit each other or the batches before, NaN or infinity."""
+        """Add a batch.
+
+        Raises ValueError for NaN or infinity, and for shapes that do not fit each other or the batches before.
+        """
         if features.ndim != 3 or targets.ndim != 2 or features.shape[1] != targets.shape[0]:
             raise ValueError(
                 "Expected features [layer sample d_model] and targets [sample target] with as many samples, got "

@@ -20,7 +20,7 @@ def normalised_mse(predictions: Values, targets: Values) -> Interval:
 
 
 def r2_score(predictions: Values, targets: Values) -> Interval:
-    """Share of the targets' variance explained, ``1 - normalised_mse``; at most 1, negative if worse than their mean."""
+    """Share of the targets' variance explained, ``1 - normalised_mse``: at most 1, below 0 if worse than their mean."""
     error = normalised_mse(predictions, targets)
     return Interval(1 - error.estimate, 1 - error.high, 1 - error.low)
 

@@ -73,7 +73,7 @@ def ablation_effects(
                         draws.append(float((_losses(model, prompts) - baseline).mean()))
                     tracker.advance()
                 low, high = np.percentile(draws, [2.5, 97.5])
-                rows.append(_row(layer, head, "random", baseline, np.mean(draws), low, high))
+                rows.append(_row(layer, head, "random", baseline, float(np.mean(draws)), low, high))
     return pd.DataFrame(rows)
 
 
@@ -82,13 +82,13 @@ def confirmed_heads(effects: pd.DataFrame) -> list[tuple[int, int]]:
 
     The lower end of the ablation's interval must be above the upper end of the random draws'.
     """
-    by = effects.set_index(["layer", "head", "intervention"])
-    heads = sorted({(int(layer), int(head)) for layer, head, _ in by.index})
-    return [
-        (layer, head)
-        for layer, head in heads
-        if by.loc[(layer, head, "zero"), "ci_low"] > by.loc[(layer, head, "random"), "ci_high"]
-    ]
+    columns = effects[["layer", "head", "intervention", "ci_low", "ci_high"]]
+    ends = {
+        (int(layer), int(head), str(intervention)): (float(low), float(high))
+        for layer, head, intervention, low, high in columns.itertuples(index=False)
+    }
+    heads = sorted({(layer, head) for layer, head, _ in ends})
+    return [(layer, head) for layer, head in heads if ends[layer, head, "zero"][0] > ends[layer, head, "random"][1]]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformer_lens.hook_points import HookPoint
 
 from interp._progress import track
 from interp.matching.readouts import hook_names, run_options
@@ -44,15 +45,15 @@ def token_dependencies(
     def states(inputs: Tensor) -> Tensor:
         kept: dict[str, Tensor] = {}
 
-        def keep(activation: Tensor, hook: object) -> None:
-            kept[hook.name] = activation  # type: ignore[attr-defined]  # every HookPoint has a name after setup()
+        def keep(activation: Tensor, hook: HookPoint) -> None:
+            kept[hook.name] = activation
 
         model.run_with_hooks(inputs, fwd_hooks=[(name, keep) for name in names], **run_options(prompts))
         return torch.stack([kept[name] for name in names])  # [layer prompt pos d_model]
 
     def squared_response(direction: Tensor) -> Float[Tensor, "layer prompt pos"]:
         tangent = direction.reshape(1, n_pos, d_token).expand(n_prompts, -1, -1)
-        _, response = torch.func.jvp(states, (tokens,), (tangent,))
+        response = torch.func.jvp(states, (tokens,), (tangent,))[1]
         return response.square().sum(-1)
 
     directions = torch.eye(n_pos * d_token, dtype=tokens.dtype, device=tokens.device)

@@ -32,7 +32,7 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
     )
     rows: list[dict[str, Any]] = []
     for layer in range(model.cfg.n_layers):
-        pattern = cache[f"blocks.{layer}.attn.hook_pattern"].double().abs()  # [prompt head query key]
+        pattern = cache[f"blocks.{layer}.attn.hook_pattern"].double().abs().cpu()  # [prompt head query key]
         total = pattern.sum(-1, keepdim=True)
         shares = torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
         in_sight = (pattern > 0).any(0).any(0).double()  # [query key]
@@ -58,8 +58,5 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
 
 def _collect(shares: Float[Tensor, "prompt head query key"], offset: int | None) -> Float[Tensor, "prompt head"]:
     """Mean share at an offset (or at key 0, from the queries after it) over the query positions that attend at all."""
-    if offset is None:
-        picked = shares[..., 1:, 0]
-    else:
-        picked = shares.diagonal(-offset, dim1=-2, dim2=-1)
+    picked = shares[..., 1:, 0] if offset is None else shares.diagonal(-offset, dim1=-2, dim2=-1)
     return picked.nanmean(-1).nan_to_num(nan=0.0)

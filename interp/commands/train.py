@@ -29,7 +29,10 @@ def run(arguments: Sequence[str]) -> None:
     """Parse ``RECIPE [OPTIONS] [--FIELD VALUE ...]`` and train."""
     names = ", ".join(sorted(RECIPES))
     if not arguments or arguments[0].startswith("-"):
-        usage = f"usage: interp train RECIPE [OPTIONS] [--FIELD VALUE ...]\n\nRecipes: {names}\n'interp train RECIPE --help' lists the fields.\n"
+        usage = (
+            f"usage: interp train RECIPE [OPTIONS] [--FIELD VALUE ...]\n\nRecipes: {names}\n"
+            "'interp train RECIPE --help' lists the fields.\n"
+        )
         asked = bool(arguments) and arguments[0] in ("-h", "--help")
         (sys.stdout if asked else sys.stderr).write(usage)
         raise SystemExit(0 if asked else 2)

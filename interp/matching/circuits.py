@@ -1,6 +1,7 @@
 """Gradient descent in the weights: the products W_Q W_K^T and W_V W_O against the construction."""
 
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ class EffectiveStep:
     gamma: float
     """How strongly inputs are straightened, ``x <- (I - gamma X^T X) x``."""
     off_structure: float
-    """Share (in Frobenius norm) of the layer's y update that is not a multiple of the identity: 0 in the construction."""
+    """Share (in Frobenius norm) of the layer's y update off the multiples of the identity: 0 in the construction."""
 
 
 def effective_steps(model: RegressionTransformer) -> list[EffectiveStep]:
@@ -69,8 +70,8 @@ def interpolate_with_gd(model: RegressionTransformer, eta_over_n: float, share: 
     return mixed
 
 
-def is_linear_on_pairs(model: object) -> bool:
-    """Whether a model is linear attention alone on (x, y) tokens, where the weights can be held against Proposition 1."""
+def is_linear_on_pairs(model: object) -> TypeGuard[RegressionTransformer]:
+    """Whether a model is linear attention alone on (x, y) tokens, so that Proposition 1 speaks of its weights."""
     if not isinstance(model, RegressionTransformer):
         return False
     cfg = model.cfg

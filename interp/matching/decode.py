@@ -62,9 +62,9 @@ def probe_layers(
     """Fit a ridge readout of each target to every layer at the positions predictions are read from, and score it.
 
     Readouts and their penalties are chosen on the first half of the prompts, scores estimated on the second. Columns:
-    layer (0 is the embedding), target, r2, ci_low, ci_high, nmse, cosine, alpha; with ``controls`` also random_init (mean R2
-    over untrained twins, readouts refitted), random_init_high, shuffled_targets (R2 of readouts fitted to other
-    prompts' targets) and shuffled_targets_high. Raises ValueError for unknown targets and fewer than 8 prompts.
+    layer (0 is the embedding), target, r2, ci_low, ci_high, nmse, cosine, alpha; with ``controls`` also random_init
+    (mean R2 over untrained twins, readouts refitted), random_init_high, shuffled_targets (R2 of readouts fitted to
+    other prompts' targets) and shuffled_targets_high. Raises ValueError for unknown targets and fewer than 8 prompts.
     """
     for name in targets:
         if name not in TARGETS:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from interp._names import unknown_name
 from interp._specs import parse_spec
 from interp.solvers import NULL_SOLVERS, SOLVERS, AbstractSolver, GradientDescent, Newton, make_solver
+from interp.solvers.solver import check_steps
 
 DEFAULT_FAMILIES = ("gd", "gd++", "newton", "ridge", "ols")
 
@@ -34,7 +35,7 @@ def make_family(
     A bare name leaves hyperparameters free, discrete choices included: gd is tried with both normalisations where
     prefixes differ in length, newton with its published scale and with a fitted constant. A name with parameters
     (``gd:lr=0.02,normalize=sum``) or a solver object is taken as it is. ``steps`` replaces the solver's default grid.
-    Raises ValueError for unknown names.
+    Raises ValueError for unknown names and for steps that are not counts.
     """
     if isinstance(candidate, Family):
         return candidate
@@ -44,9 +45,9 @@ def make_family(
             raise unknown_name("solver", name, SOLVERS)
         if not parameters:
             templates = _free_templates(name, many_prefixes)
-            return Family(name, templates, tuple(steps or templates[0].default_steps), fixed=False)
+            return Family(name, templates, _grid(steps, templates[0]), fixed=False)
         candidate = make_solver(name, **parameters)
-    return Family(candidate.name, (candidate,), tuple(steps or candidate.default_steps), fixed=True)
+    return Family(candidate.name, (candidate,), _grid(steps, candidate), fixed=True)
 
 
 def with_nulls(families: Sequence[Family]) -> list[Family]:
@@ -54,6 +55,10 @@ def with_nulls(families: Sequence[Family]) -> list[Family]:
     named = {family.name for family in families}
     nulls = (make_family(name, many_prefixes=False) for name in NULL_SOLVERS if name not in named)
     return [*families, *nulls]
+
+
+def _grid(steps: Sequence[int] | None, solver: AbstractSolver) -> tuple[int, ...]:
+    return solver.default_steps if steps is None else check_steps(steps)
 
 
 def _free_templates(name: str, many_prefixes: bool) -> tuple[AbstractSolver, ...]:

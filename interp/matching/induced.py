@@ -7,6 +7,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens.hook_points import HookPoint
 
 from interp.matching.readouts import columns_of, hook_names, layer_states, read_positions, run_options
 from interp.models.protocol import HookedRegressor
@@ -24,7 +25,7 @@ def native_decoder(model: HookedRegressor) -> Decoder:
 def sensitivities(
     model: HookedRegressor, prompts: Prompts, decoder: Decoder | None = None
 ) -> Float[Tensor, "layer prompt column dim"]:
-    """``d prediction / d x_query`` of layers 0 to n_layers, in float64: for a predictor linear in the query, its weights.
+    """``d prediction / d x_query`` of layers 0..n_layers, in float64: for a predictor linear in the query, its weights.
 
     ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``.
     """
@@ -100,8 +101,8 @@ def _states_with_grad(model: HookedRegressor, prompts: Prompts) -> list[Float[Te
     """The residual streams at the predicted positions, still part of the graph."""
     kept: dict[str, Tensor] = {}
 
-    def keep(activation: Tensor, hook: object) -> None:
-        kept[hook.name] = activation  # type: ignore[attr-defined]  # every HookPoint has a name after setup()
+    def keep(activation: Tensor, hook: HookPoint) -> None:
+        kept[hook.name] = activation
 
     names = hook_names(model)
     tokens = model.tokens(prompts)

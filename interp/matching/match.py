@@ -44,14 +44,14 @@ def match_layers(
     (sensitivities). ``readout`` takes a layer's prediction from the model's own readout or from a refitted linear one;
     ``auto`` takes the native one where each layer holds its prediction in the coordinate the model reads. A model that
     predicts the query alone is asked ``n_queries`` per context. ``first_point=0`` adds the uninformed point, as Fu et
-    al.'s code does. ``twins`` are the untrained models of the random_init control, by default
-    three initialisations of ``model.untrained_twin``.
+    al.'s code does. ``twins`` are the untrained models of the random_init control, by default three initialisations
+    of ``model.untrained_twin``.
 
     Columns: layer (0 is the embedding), solver, step, similarity, ci_low, ci_high; r2, r2_low, r2_high between the
-    solver's predictions and the layer's; skill, skill_low, skill_high (the similarity's gain over the best null predictor,
-    as a share of the possible gain); best (the step chosen on the first half); hyperparameters, n_free;
-    coincides (solvers whose best iterates give the same answers); and for each control c the columns c (its similarity),
-    c_skill, c_skill_low, c_skill_high, each from the control's own best step.
+    solver's predictions and the layer's; skill, skill_low, skill_high (the similarity's gain over the best null
+    predictor, as a share of the possible gain); best (the step chosen on the first half); hyperparameters, n_free;
+    coincides (solvers whose best iterates give the same answers); and for each control c the columns c (its
+    similarity), c_skill, c_skill_low, c_skill_high, each from the control's own best step.
 
     Raises ValueError for unknown solvers or controls, fewer than 4 prompts, prompts of another dim than the model's,
     or fewer than 2 columns.
@@ -93,7 +93,8 @@ def match_measures(
     n_columns = (asked.n_queries if points is None else len(points)) - first_column
     if n_columns < 2:
         raise ValueError(
-            f"A cosine of errors over {n_columns} column(s) is only a sign; ask more queries (n_queries) or use longer prompts."
+            f"A cosine of errors over {n_columns} column(s) is only a sign; ask more queries (n_queries) or use longer "
+            "prompts."
         )
     selection, estimation = asked.halves()
     families = [make_family(solver, many_prefixes=points is not None, steps=steps) for solver in solvers]
@@ -187,11 +188,11 @@ def _r2(residual: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray
     denominator = np.where((spread > 0)[..., None], total, 1.0)
     estimate = 1 - numerator.sum(-1) / denominator.sum(-1)
     low, high = percentiles(1 - resampled_means(numerator) / resampled_means(denominator))
-    return tuple(np.where(usable, values, np.nan) for values in (estimate, low, high))  # type: ignore[return-value]
+    return np.where(usable, estimate, np.nan), np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
 def _control_columns(family: int, controls: dict[str, list[PipelineRun]]) -> dict[str, np.ndarray]:
-    """Columns of one family's controls, each [layer]: means over the runs, and the outermost ends of their intervals."""
+    """Columns of one family's controls, each [layer]: means over the runs, and their intervals' outermost ends."""
     columns = {}
     for name, runs in controls.items():
         scores = [_best_scores(run.fitted[family], run) for run in runs]  # [run] of (similarity, skill, low, high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from interp.matching.families import Family
 from interp.matching.induced import Decoder, native_decoder, sensitivities
@@ -105,7 +106,7 @@ def _observe(
         probes = fit_on_prompts(states[0][:, :, kept], problems[0].targets[:, kept, None].to(states[0].device))
         predictions = [probes(state)[..., 0] for state in states]
         decoder = _probe_decoder(probes)
-    weights = [None, None]
+    weights: list[Tensor | None] = [None, None]
     if "weights" in pipeline.measures:
         weights = [sensitivities(model, prompts, decoder) for prompts in halves]
     ours, other = (
@@ -137,7 +138,7 @@ def _choose_steps(
 
 
 def _best_solver(family: Family, selection: Observed) -> AbstractSolver:
-    """The template and hyperparameters, one set for all layers, with the highest mean skill at each layer's best step."""
+    """The template and hyperparameters, one set for all layers, of the highest mean skill at each layer's best step."""
     if family.fixed or family.is_null:
         return family.templates[0]
     null = selection.null_similarity().mean(-1).amax(0).cpu().numpy()

@@ -37,7 +37,7 @@ def similarity_of_weights(
 def prediction_r2(
     layers: Float[Tensor, "layer prompt column"], iterates: Float[Tensor, "step prompt column"]
 ) -> tuple[Float[Tensor, "layer step prompt"], Float[Tensor, "layer prompt"]]:
-    """Residual and total sums of squares of each prompt, for the R2 of the iterate as a prediction of the layer's answer.
+    """Residual and total sums of squares of each prompt, for the R2 of an iterate as a prediction of a layer's answer.
 
     R2 is one minus the ratio of their sums over prompts; it does not ignore scale, as the cosine of errors does. The
     total is taken about the layer's mean answer.

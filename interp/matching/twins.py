@@ -22,6 +22,7 @@ def make_twins(
     if make_twin is None:
         raise ValueError(
             f"{type(model).__name__} has no method untrained_twin(seed), which the random_init control needs; "
-            "add one, pass untrained models as `twins`, or leave the control out (no claim can be supported without it)."
+            "add one, pass untrained models as `twins`, or leave the control out (no claim can be supported without "
+            "it)."
         )
     return [make_twin(FIRST_SEED + i) for i in range(count)]

@@ -58,14 +58,14 @@ def judge_layers(table: pd.DataFrame) -> list[LayerVerdict]:
 
 
 def _judge(layer: object, rows: pd.DataFrame, nulls: pd.DataFrame, fit: "pd.Series[float]") -> LayerVerdict:
-    top = rows.loc[rows["similarity"].idxmax()]
+    top = rows.iloc[int(rows["similarity"].argmax())]
     same = rows[rows["solver"].isin([top["solver"], *str(top["coincides"]).split(",")])]
     best_fit = same["solver"].map(fit).max()
     equals = same[same["solver"].map(fit) >= best_fit - SAME_FIT]
     named = equals.sort_values(["n_free", "similarity"], ascending=[True, False]).iloc[0]
     others = rows[~rows["solver"].isin(same["solver"])]
     alternatives = tuple(others[others["ci_high"] >= named["ci_low"]]["solver"])
-    null = nulls.loc[nulls["similarity"].idxmax()]
+    null = nulls.iloc[int(nulls["similarity"].argmax())]
     control_names = [name.removesuffix("_skill") for name in rows.columns if name.endswith("_skill")]
     verdict, reason = _decide(named, null, control_names)
     if verdict == "refuted":

@@ -30,12 +30,14 @@ class Attention(nn.Module):
         self.causal = cfg.causal
         self.query_in_context = cfg.query_in_context
         self.scale = cfg.d_head**-0.5 if kind == "softmax" else 1.0
-        for name in ("W_Q", "W_K", "W_V"):
-            self.register_parameter(name, nn.Parameter(torch.empty(cfg.n_heads, cfg.d_model, cfg.d_head)))
+        self.W_Q = nn.Parameter(torch.empty(cfg.n_heads, cfg.d_model, cfg.d_head))
+        self.W_K = nn.Parameter(torch.empty(cfg.n_heads, cfg.d_model, cfg.d_head))
+        self.W_V = nn.Parameter(torch.empty(cfg.n_heads, cfg.d_model, cfg.d_head))
         self.W_O = nn.Parameter(torch.empty(cfg.n_heads, cfg.d_head, cfg.d_model))
         if cfg.bias:
-            for name in ("b_Q", "b_K", "b_V"):
-                self.register_parameter(name, nn.Parameter(torch.zeros(cfg.n_heads, cfg.d_head)))
+            self.b_Q = nn.Parameter(torch.zeros(cfg.n_heads, cfg.d_head))
+            self.b_K = nn.Parameter(torch.zeros(cfg.n_heads, cfg.d_head))
+            self.b_V = nn.Parameter(torch.zeros(cfg.n_heads, cfg.d_head))
             self.b_O = nn.Parameter(torch.zeros(cfg.d_model))
         self.has_bias = cfg.bias
         self.hook_q = HookPoint()  # [prompt pos head d_head]

@@ -49,8 +49,8 @@ class TransformerConfig:
     bias: bool = False
     """Whether linear maps (attention, read-in, readout) have biases; MLPs always do."""
     init: Literal["fan_in", "gpt2"] = "fan_in"
-    """``fan_in``: normal of variance ``init_variance / (n_layers * fan_in)``, cut at two deviations (which leaves 0.77 of
-    it); ``gpt2``: normal, deviation 0.02."""
+    """``fan_in``: normal of variance ``init_variance / (n_layers * fan_in)``, cut at two deviations (which leaves 0.77
+    of it); ``gpt2``: normal, deviation 0.02."""
     init_variance: float = 1.0
 
     def __post_init__(self) -> None:

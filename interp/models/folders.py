@@ -121,7 +121,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_shape(folder: Path) -> tuple[TransformerConfig, LinearRegression, dict[str, Any]]:
-    """The model's config, its task and the whole config.json. Raises as `read_config`, and ValueError for bad fields."""
+    """The model's config, its task and all of config.json. Raises as `read_config`, and ValueError for bad fields."""
     content = read_config(folder)
     where = str(folder / CONFIG)
     cfg = from_record(TransformerConfig, content["model"], f"'model' in {where}")
@@ -156,7 +156,8 @@ def read_weights_into(model: RegressionTransformer, path: Path) -> None:
     missing, extra = sorted(set(parameters) - set(weights)), sorted(set(weights) - set(parameters))
     if missing or extra:
         raise ValueError(
-            f"{path} does not hold the weights that {CONFIG} describes: missing {missing or 'none'}, unknown {extra or 'none'}."
+            f"{path} does not hold the weights that {CONFIG} describes: missing {missing or 'none'}, "
+            f"unknown {extra or 'none'}."
         )
     for name, parameter in parameters.items():
         if weights[name].shape != parameter.shape:
@@ -171,7 +172,7 @@ def read_weights_into(model: RegressionTransformer, path: Path) -> None:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. Raises FileNotFoundError, or ValueError for anything else than whole safetensors."""
+    """All tensors of a safetensors file. Raises FileNotFoundError, and ValueError for all but whole safetensors."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}"

@@ -1,6 +1,7 @@
 """The regression transformer."""
 
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,9 @@ from interp.models.config import TransformerConfig
 from interp.models.positions import sinusoids
 from interp.tasks import Prompts, Task
 
+if TYPE_CHECKING:
+    from interp.models.folders import ModelInfo
+
 
 class RegressionTransformer(HookedRootModule):
     """A transformer that answers in-context regression prompts, hooked with TransformerLens's canonical names.
@@ -28,7 +32,7 @@ class RegressionTransformer(HookedRootModule):
             raise ValueError(f"The model reads inputs of dim {cfg.dim}, the task draws them of dim {task.dim}.")
         self.cfg = cfg
         self.task = task
-        self.info: object = None  # a ModelInfo once the model has an origin
+        self.info: ModelInfo | None = None  # None until the model has an origin
         if cfg.read_in == "linear":
             self.W_E = nn.Parameter(torch.empty(cfg.d_token, cfg.d_model - cfg.d_pos))
             if cfg.bias:
@@ -38,7 +42,8 @@ class RegressionTransformer(HookedRootModule):
         self.hook_embed = HookPoint()  # [prompt pos d_model]
         if cfg.positions != "none":
             self.hook_pos_embed = HookPoint()  # [prompt pos d_model]
-        self.blocks = nn.ModuleList(Block(cfg, kind) for kind in cfg.attention_kinds)
+        # The cast says what the list holds; PyTorch's annotations know it as a list of any modules.
+        self.blocks = cast(Sequence[Block], nn.ModuleList(Block(cfg, kind) for kind in cfg.attention_kinds))
         if cfg.looped:
             for block in self.blocks[1:]:
                 block.share_weights_of(self.blocks[0])
@@ -63,20 +68,16 @@ class RegressionTransformer(HookedRootModule):
         *inner, last = self.blocks
         for block in inner:
             resid = block(resid, n_queries)
-        if not self.cfg.causal and not is_hooked(last):
+        if not self.cfg.causal and not is_hooked(last) and not is_hooked(self.ln_final):
             # Only the queries are read out, and without a causal mask they stand last: the final layer's other
             # outputs matter to nobody unless a hook looks at them.
             return self.decode(last(resid, n_queries, only_queries=True))
-        resid = last(resid, n_queries)
-        return self.decode(resid[:, self.prediction_positions(tokens.shape[1], n_queries)])
+        resid = self.ln_final(last(resid, n_queries))
+        return self._read_out(resid[:, self.prediction_positions(tokens.shape[1], n_queries)])
 
     def decode(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, " ..."]:
         """The model's own readout, applied to any residual stream: final norm, then the y entry negated, or W_U."""
-        resid = self.ln_final(resid)
-        if self.cfg.readout == "negated_y":
-            return -resid[..., self.cfg.y_index]
-        out = (resid @ self.W_U)[..., 0]
-        return out + self.b_U if self.cfg.bias else out
+        return self._read_out(self.ln_final(resid))
 
     def tokens(self, prompts: Prompts) -> Float[Tensor, "prompt pos d_token"]:
         """Lay prompts out as this model reads them, on its device and in its precision."""
@@ -102,7 +103,7 @@ class RegressionTransformer(HookedRootModule):
 
     @property
     def reads_one_coordinate(self) -> bool:
-        """Whether the prediction is one coordinate of the stream, so that every layer holds a prediction in its place."""
+        """Whether the prediction is one coordinate of the stream, so that every layer holds one in its place."""
         if self.cfg.layer_norm:
             return False
         return self.cfg.readout == "negated_y" or int((self.W_U != 0).sum()) == 1
@@ -152,6 +153,12 @@ class RegressionTransformer(HookedRootModule):
 
     def _stack(self, name: Literal["W_Q", "W_K", "W_V", "W_O"]) -> Tensor:
         return torch.stack([getattr(block.attn, name) for block in self.blocks])
+
+    def _read_out(self, normalized: Tensor) -> Float[Tensor, " ..."]:
+        if self.cfg.readout == "negated_y":
+            return -normalized[..., self.cfg.y_index]
+        out = (normalized @ self.W_U)[..., 0]
+        return out + self.b_U if self.cfg.bias else out
 
     def _embed(self, tokens: Tensor) -> Float[Tensor, "prompt pos d_model"]:
         """Read tokens in, leaving zeros where concatenated positions will stand."""

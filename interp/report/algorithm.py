@@ -1,7 +1,7 @@
 """Which algorithm each layer runs."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from interp.matching.families import DEFAULT_FAMILIES
 from interp.matching.readouts import layer_states, native_predictions, problems_of
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
+from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Chapter, count_of, judge_range
 from interp.report.document import Figure, Section
 from interp.report.figures import draw_match
@@ -49,15 +50,15 @@ def write_algorithm(
     named = {"match_errors": errors, "match_weights": weights}
     shown: tuple[str, ...] = ()
     if is_linear_on_pairs(model):
-        named["effective_steps"] = pd.DataFrame([vars(step) for step in effective_steps(model)])  # type: ignore[arg-type]
+        named["effective_steps"] = pd.DataFrame([vars(step) for step in effective_steps(model)])
         shown = ("effective_steps",)
         if all(verdict.solver == "gd" and verdict.verdict == "supported" for verdict in by_errors):
             findings += _gd_findings(model, prompts, len(by_errors), seed)
     return Chapter(
         section=Section(
             title="Which algorithm it runs",
-            introduction="Every layer's predictions against the iterates of every candidate; zero and mean know nothing and "
-            "compete with the rest.",
+            introduction="Every layer's predictions against the iterates of every candidate; zero and mean know "
+            "nothing and compete with the rest.",
             figures=(
                 _figure("errors", errors, "Cosine of the errors of each layer and of each solver step"),
                 _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
@@ -72,9 +73,10 @@ def write_algorithm(
 def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:
     return Figure(
         title=f"Similarity of {measure}: layer by solver step",
-        caption=f"{what}, averaged over the estimation prompts; 1 (yellow) is the same direction. Boxed: the step chosen for the "
-        "layer on the selection prompts, after one set of hyperparameters was fitted for all layers. A layer that the "
-        "zero predictor matches as well tells nothing. Blank cells are steps at which the solver diverged.",
+        caption=f"{what}, averaged over the estimation prompts; 1 (yellow) is the same direction. Boxed: the step "
+        "chosen for the layer on the selection prompts, after one set of hyperparameters was fitted for all layers. A "
+        "layer that the zero predictor matches as well tells nothing. Blank cells are steps at which the solver "
+        "diverged.",
         svg=to_svg(draw_match(table)),
         table=f"match_{measure}",
     )
@@ -107,7 +109,7 @@ def _layer_finding(verdict: LayerVerdict, measure: str) -> Finding:
     )
 
 
-def _gd_findings(model: Any, prompts: Prompts, steps: int, seed: int) -> list[Finding]:
+def _gd_findings(model: RegressionTransformer, prompts: Prompts, steps: int, seed: int) -> list[Finding]:
     """Alignment in the sense of von Oswald et al., the step size of one-layer models, and the interpolated weights."""
     best = tune("gd", prompts, steps)
     findings = [_alignment_finding(model, prompts, best.solver, steps)]
@@ -118,7 +120,7 @@ def _gd_findings(model: Any, prompts: Prompts, steps: int, seed: int) -> list[Fi
     return findings
 
 
-def _alignment_finding(model: Any, prompts: Prompts, solver: Any, steps: int) -> Finding:
+def _alignment_finding(model: RegressionTransformer, prompts: Prompts, solver: Any, steps: int) -> Finding:
     alignment = align(model, solver, prompts, steps)
     twins = [align(twin, solver, prompts, steps).cosine.estimate for twin in make_twins(model)]
     cosine = alignment.cosine
@@ -139,7 +141,7 @@ def _alignment_finding(model: Any, prompts: Prompts, solver: Any, steps: int) ->
     )
 
 
-def _step_size_finding(model: Any, seed: int) -> Finding:
+def _step_size_finding(model: RegressionTransformer, seed: int) -> Finding:
     """The slope of the induced weights on X^T y is eta/n; that of y on the one-step direction is the best eta/n.
 
     Both are ratios of sums over the same fresh prompts, many of them, since the best step varies from sample to sample.
@@ -168,7 +170,8 @@ def _step_size_finding(model: Any, seed: int) -> Finding:
         ci=(ours.low, ours.high),
         controls={"random_init": float(np.mean(twins))},
         verdict=judge_range((float(low), float(high)), 1 - STEP_TOLERANCE, 1 + STEP_TOLERANCE),
-        reason=f"slope of the induced weights on X^T y; supported when the interval of its ratio to the best step's lies within the tolerance ({STEP_PROMPTS} fresh prompts)",
+        reason="slope of the induced weights on X^T y; supported when the interval of its ratio to the best step's "
+        f"lies within the tolerance ({STEP_PROMPTS} fresh prompts)",
         details={
             "best eta/n": best.estimate,
             "best eta/n interval": (best.low, best.high),
@@ -178,7 +181,7 @@ def _step_size_finding(model: Any, seed: int) -> Finding:
     )
 
 
-def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> Finding:
+def _interpolation_finding(model: RegressionTransformer, prompts: Prompts, eta_over_n: float) -> Finding:
     problems = problems_of(model, prompts)
 
     def losses(subject: Any) -> np.ndarray:
@@ -190,7 +193,7 @@ def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> F
     ci = (ratio.low, ratio.high)
     twins = [
         bootstrap_ratio(losses(interpolate_with_gd(twin, eta_over_n)), losses(model)).estimate
-        for twin in make_twins(model)
+        for twin in cast(Sequence[RegressionTransformer], make_twins(model))  # a twin is of its model's class
     ]
     return Finding(
         id="algorithm.interpolation",
@@ -204,6 +207,7 @@ def _interpolation_finding(model: Any, prompts: Prompts, eta_over_n: float) -> F
         else "refuted"
         if ci[0] > 1 + INTERPOLATION_TOLERANCE
         else "inconclusive",
-        reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE}; the control mixes untrained weights in",
+        reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE}; the control mixes untrained "
+        "weights in",
         details={"loss of the interpolated weights": float(halfway.mean())},
     )

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from interp.models.folders import current_versions, describe_model
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.report.algorithm import write_algorithm
-from interp.report.chapter import count_of
+from interp.report.chapter import Chapter, count_of
 from interp.report.document import Report
 from interp.report.layers import write_layers
 from interp.report.learned import write_learned
@@ -57,14 +58,15 @@ def build(
         prompts = model.task.sample(options.n_prompts, seed=options.seed)
     asked = ask_many_queries(model, prompts, options.n_queries, options.seed)
     single = prompts if prompts.n_queries == 1 else prompts.one_query_each()[:: prompts.n_queries]
+    writers: tuple[Callable[[], Chapter], ...] = (
+        lambda: write_learned(model, asked),
+        lambda: write_layers(model, asked, options.seed),
+        lambda: write_algorithm(model, asked, options.seed),
+        lambda: write_tokens(model, single, asked, options.seed),
+    )
     chapters = []
     with track("report", 4) as tracker:
-        for write in (
-            lambda: write_learned(model, asked),
-            lambda: write_layers(model, asked, options.seed),
-            lambda: write_algorithm(model, asked, options.seed),
-            lambda: write_tokens(model, single, asked, options.seed),
-        ):
+        for write in writers:
             chapters.append(write())
             tracker.advance()
     tables = {name: table for chapter in chapters for name, table in chapter.tables.items()}
@@ -76,7 +78,8 @@ def build(
         "queries per prompt": asked.n_queries,
         "prompt seed": options.seed,
         "versions": {"python": platform.python_version(), **current_versions()},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads",
         "device": str(_device_of(model)),
     }
     return Report(

@@ -66,8 +66,8 @@ class Report:
     def write(self, html: Path | str | None = None, json: Path | str | None = None, *, force: bool = False) -> None:
         """Write report.html and report.json, whichever is named, each in one piece.
 
-        Replaces earlier reports; raises FileExistsError for any other file unless forced, and OSError for a place that
-        cannot be written to. Both places are checked before either file is written.
+        Replaces earlier reports; raises FileExistsError for any other file unless forced, OSError for a place that
+        cannot be written to, and ValueError for one place named twice. Both are checked before either is written.
         """
         check_places(html, json, force=force)
         if html is not None:
@@ -78,17 +78,19 @@ class Report:
 
 def check_places(html: Path | str | None, json_path: Path | str | None, *, force: bool) -> None:
     """Raise now what `Report.write` would raise after the work: a place that is taken or cannot be written to."""
+    if html is not None and json_path is not None and Path(html).resolve() == Path(json_path).resolve():
+        raise ValueError(f"The page and its JSON would both be {html}; give them different paths.")
     if html is not None:
-        check_output_file(Path(html), ours=_holds(Path(html), GENERATOR), force=force)
+        check_output_file(Path(html), ours=_holds(Path(html), f'name="generator" content="{GENERATOR}"'), force=force)
     if json_path is not None:
-        check_output_file(Path(json_path), ours=_holds(Path(json_path), SCHEMA), force=force)
+        check_output_file(Path(json_path), ours=_holds(Path(json_path), f'"schema": "{SCHEMA}"'), force=force)
 
 
 def table_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as plain JSON rows; numbers that do not exist are None."""
     objects = table.astype(object)
-    records: list[dict[str, Any]] = objects.where(objects.map(_exists), None).to_dict(orient="records")
-    return records
+    records = objects.where(objects.map(_exists), None).to_dict(orient="records")
+    return [{str(name): value for name, value in record.items()} for record in records]
 
 
 def _exists(value: object) -> bool:

@@ -17,11 +17,21 @@ ACCENT, MUTED, CONTROL = "#2f7ebc", "#8c96a0", "#d1783b"
 
 @contextmanager
 def _style() -> Iterator[None]:
-    ink = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
-    )
-    look = {**ink, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.titlesize": 10.5}
-    with mpl.rc_context({**look, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "interp"}):
+    with mpl.rc_context(
+        {
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": INK,
+            "axes.titlecolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "font.family": "sans-serif",
+            "font.size": 10,
+            "axes.titlesize": 10.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    ):
         yield
 
 

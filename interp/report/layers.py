@@ -27,10 +27,10 @@ def write_layers(model: HookedRegressor, prompts: Prompts, seed: int) -> Chapter
     table = probe_layers(model, prompts, targets, seed=seed)
     figure = Figure(
         title="Held-out R2 of linear readouts",
-        caption="One panel per target; layer 0 is the embedding. A ridge readout is fitted to the residual stream at the query "
-        "and scored on other prompts; the band is the 95 % interval. Dashed: the same on untrained twins, and with "
-        "targets of other prompts. What a query's state holds only as a product with the query itself (as GD's weights are) "
-        "is not decodable linearly.",
+        caption="One panel per target; layer 0 is the embedding. A ridge readout is fitted to the residual stream at "
+        "the query and scored on other prompts; the band is the 95 % interval. Dashed: the same on untrained twins, "
+        "and with targets of other prompts. What a query's state holds only as a product with the query itself (as "
+        "GD's weights are) is not decodable linearly.",
         svg=to_svg(draw_readouts(table)),
         table="readouts",
     )
@@ -46,7 +46,7 @@ def write_layers(model: HookedRegressor, prompts: Prompts, seed: int) -> Chapter
 
 
 def _finding(target: str, rows: pd.DataFrame) -> Finding:
-    best = rows.loc[rows["r2"].idxmax()]
+    best = rows.iloc[int(rows["r2"].argmax())]
     bar = max(DECODABLE, best["random_init_high"], best["shuffled_targets_high"])
     verdict: Verdict = "supported" if best["ci_low"] > bar else "refuted" if best["ci_high"] < bar else "inconclusive"
     return Finding(
@@ -57,6 +57,7 @@ def _finding(target: str, rows: pd.DataFrame) -> Finding:
         ci=(float(best["ci_low"]), float(best["ci_high"])),
         controls={name: float(best[name]) for name in ("random_init", "shuffled_targets")},
         verdict=verdict,
-        reason=f"the layer that reads best; supported above an R2 of {DECODABLE} and above the upper ends of both controls",
+        reason=f"the layer that reads best; supported above an R2 of {DECODABLE} and above the upper ends of both "
+        "controls",
         details={"cosine": float(best["cosine"])},
     )

@@ -22,7 +22,7 @@ GD_TOLERANCE = 0.005
 
 
 def write_learned(model: HookedRegressor, prompts: Prompts) -> Chapter:
-    """Compare the model's loss with those of the null predictors, of as many best GD steps as it has layers, and of OLS."""
+    """Compare the model's loss with those of the null predictors, OLS, and as many best GD steps as it has layers."""
     problems = problems_of(model, prompts)
     points = columns_of(model, prompts)
     informed = slice(0 if points is None else 1, None)
@@ -110,6 +110,7 @@ def _gd_finding(losses: dict[str, np.ndarray], best: Tuned, twins: list[np.ndarr
             "zero": bootstrap_ratio(losses["zero"], losses[name]).estimate,
         },
         verdict=judge_range(ci, 1 - GD_TOLERANCE, 1 + GD_TOLERANCE),
-        reason="the step size was tuned on these very prompts; supported when the whole interval is within the tolerance",
+        reason="the step size was tuned on these very prompts; supported when the whole interval is within the "
+        "tolerance",
         details={"gd": f"{count_of(best.steps, 'step')}, {best.solver.describe()}", "gd loss": best.loss},
     )

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
@@ -30,7 +31,8 @@ def render_html(report: "Report") -> str:
 def to_svg(drawing: Drawing) -> str:
     """A drawing as inline SVG whose text is text and whose ink is the page's colour."""
     buffer = io.StringIO()
-    drawing.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "interp"}):  # read on saving, not on drawing
+        drawing.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     return svg.replace(INK, "currentColor")
@@ -42,7 +44,7 @@ def show(value: Any) -> str:
         return "yes" if value else ""
     if isinstance(value, float):
         if not math.isfinite(value):
-            return "–"
+            return "\u2013"
         digits = f"{value:.4g}"
         return digits if value == 0 or 1e-3 <= abs(value) < 1e5 or "e" in digits else f"{value:.2e}"
     return str(value)

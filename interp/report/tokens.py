@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from interp.attribution import ablation_effects, dependency_profile, score_heads, token_dependencies
 from interp.matching.twins import make_twins
@@ -25,8 +26,8 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
 
     ``single`` holds prompts with one query each, for the maps; ``prompts`` those of the loss.
     """
-    norms = token_dependencies(model, single[:DEPENDENCY_PROMPTS])
-    twin_norms = [token_dependencies(twin, single[:DEPENDENCY_PROMPTS]) for twin in make_twins(model)]
+    norms = token_dependencies(model, single[:DEPENDENCY_PROMPTS]).cpu()
+    twin_norms = [token_dependencies(twin, single[:DEPENDENCY_PROMPTS]).cpu() for twin in make_twins(model)]
     dependency = _tidy_maps(norms.mean(1))
     profile = pd.concat(
         [dependency_profile(matrix).assign(layer=layer) for layer, matrix in enumerate(norms.mean(1).cpu())],
@@ -38,16 +39,16 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
     figures = (
         Figure(
             title="Which input token moves which position",
-            caption="Frobenius norm of the Jacobian of each position's stream with respect to each input token, averaged over "
-            "prompts. Row: the position whose state it is; column: the token it depends on. Before the first layer only the "
-            "diagonal is not 0; what layers move stands off it. The last row is the query.",
+            caption="Frobenius norm of the Jacobian of each position's stream with respect to each input token, "
+            "averaged over prompts. Row: the position whose state it is; column: the token it depends on. Before the "
+            "first layer only the diagonal is not 0; what layers move stands off it. The last row is the query.",
             svg=to_svg(draw_dependency(dependency[dependency["layer"].isin(layers)])),
             table="token_dependency",
         ),
         Figure(
             title="What breaks without each head",
-            caption="Rise of the loss when a head is silenced (zero), replaced by its mean, and, as control, when a random vector "
-            "of the head's own norm is taken away instead (random; the bar spans 95 % of the draws).",
+            caption="Rise of the loss when a head is silenced (zero), replaced by its mean, and, as control, when a "
+            "random vector of the head's own norm is taken away instead (random; the bar spans 95 % of the draws).",
             svg=to_svg(draw_ablation(effects)),
             table="ablation",
         ),
@@ -69,19 +70,19 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
     )
 
 
-def _tidy_maps(maps: "np.ndarray | object") -> pd.DataFrame:
+def _tidy_maps(maps: Tensor) -> pd.DataFrame:
     array = np.asarray(maps)
     layer, output, source = (axis.ravel() for axis in np.indices(array.shape))
     return pd.DataFrame({"layer": layer, "output": output, "input": source, "dependency": array.ravel()})
 
 
-def _share_from_others(norms: "object") -> Interval:
+def _share_from_others(norms: Tensor) -> Interval:
     """Share of the last position's total dependence, after the last layer, that falls on tokens other than itself."""
     last = np.asarray(norms)[-1, :, -1]  # [prompt input]
     return bootstrap_ratio(last[:, :-1].sum(-1), last.sum(-1))
 
 
-def _reach_finding(norms: object, twins: list[object]) -> Finding:
+def _reach_finding(norms: Tensor, twins: list[Tensor]) -> Finding:
     share = _share_from_others(norms)
     controls = [_share_from_others(twin) for twin in twins]
     highest = max(control.high for control in controls)
@@ -119,7 +120,8 @@ def _head_finding(layer: int, head: int, ablated: "pd.Series[float]", random: "p
         verdict = "refuted"
     return Finding(
         id=f"head.layer{layer}.head{head}",
-        claim=f"The answer needs head {head} of layer {layer}: silencing it costs more than any perturbation of its size",
+        claim=f"The answer needs head {head} of layer {layer}: silencing it costs more than any perturbation of its "
+        "size",
         statistic="rise_of_the_loss_when_ablated",
         estimate=float(ablated["increase"]),
         ci=(float(ablated["ci_low"]), float(ablated["ci_high"])),

@@ -12,6 +12,10 @@ from interp.solvers.search import Range
 from interp.solvers.spectral import Responses, SpectralSolver, unroll
 
 
+_State = tuple[Tensor, Tensor, Tensor]
+"""The current eigenvalues, what is left of b times what is left of q, and the response so far."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class GradientDescentPlus(SpectralSolver):
@@ -25,7 +29,7 @@ class GradientDescentPlus(SpectralSolver):
     """
 
     name: ClassVar[str] = "gd++"
-    default_steps: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+    default_steps: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 
     lr: float | tuple[float, ...] = 0.01
     gamma: float | tuple[float, ...] = 0.0
@@ -39,26 +43,21 @@ class GradientDescentPlus(SpectralSolver):
         """The sum of ``lr * (what is left of b) * (what is left of q)`` over the steps taken."""
         self._check_length(max(steps))
         start = spectrum.eigenvalues
-        # state: the current lambda, the factor on b times the factor on q, and the response so far
-        state = torch.stack([start, torch.ones_like(start), torch.zeros_like(start)])
+        ones = torch.ones_like(start)
 
-        def update(k: int, state: Tensor) -> Tensor:
-            eigenvalues, remaining, response = state
+        def update(k: int, state: _State) -> _State:
+            eigenvalues, left, response = state
             lr, gamma = _at(self.lr, k), _at(self.gamma, k)
-            straighten = 1 - gamma * eigenvalues
-            return torch.stack(
-                [
-                    eigenvalues * straighten**2,
-                    remaining * straighten**2 * (1 - lr * eigenvalues),
-                    response + lr * remaining,
-                ]
-            )
+            square = (1 - gamma * eigenvalues) ** 2
+            return eigenvalues * square, left * square * (1 - lr * eigenvalues), response + lr * left
 
-        return unroll(state, update, steps)[:, 2]
+        return unroll((start, ones, torch.zeros_like(start)), update, steps, read=lambda state: state[2])
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
-        """Step size up to eight times gd's edge, which straightening moves; gamma from 0 (gradient descent) to beyond
-        where the leading direction changes sign."""
+        """Step size up to eight times gd's edge, which straightening moves; gamma from 0, which is gradient descent.
+
+        It goes up to beyond where the leading direction changes sign.
+        """
         edge = 2 / spectrum.top
         return {"lr": Range(1e-2 * edge, 8 * edge, log=True), "gamma": Range(0.0, 0.6 * edge)}
 

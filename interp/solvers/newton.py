@@ -44,11 +44,12 @@ class Newton(SpectralSolver):
     def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
         """The scalar recursion ``p <- 2 p - lambda p^2``, that of M on each eigenvalue.
 
-        It runs on ``s = lambda p``, the share of the solution reached: s <- s (2 - s) stays at 0 from exactly 2 on, where
-        the paper's scale starts, while rounding noise in p would double with every step.
+        It runs on ``s = lambda p``, the share of the solution reached: s <- s (2 - s) stays at 0 from exactly 2 on,
+        where the paper's scale starts, while rounding noise in p would double with every step.
         """
         eigenvalues = spectrum.eigenvalues
-        return unroll(self._start(eigenvalues), lambda _, share: share * (2 - share), steps) / eigenvalues
+        shares = unroll(self._start(eigenvalues), lambda _, s: s * (2 - s), steps, read=lambda s: s)
+        return shares / eigenvalues
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """``alpha`` where it is free, up to twice what keeps the mean leading eigenvalue stable."""

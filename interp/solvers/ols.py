@@ -11,7 +11,7 @@ from interp.solvers.spectral import Responses, SpectralSolver
 @final
 @dataclass(frozen=True, kw_only=True)
 class OrdinaryLeastSquares(SpectralSolver):
-    """The least-squares weights of minimum norm, ``S^+ X^T y``; one-shot. With fewer examples than dim it interpolates."""
+    """Least-squares weights of minimum norm, ``S^+ X^T y``; one-shot. With fewer examples than dim it interpolates."""
 
     name: ClassVar[str] = "ols"
     default_steps: ClassVar[tuple[int, ...]] = (1,)

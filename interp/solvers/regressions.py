@@ -78,7 +78,8 @@ class Regressions:
         prompts = prompts.to(dtype=torch.float64)
         if points is None:
             n = prompts.n_examples
-            prefixes, queries, targets = (n,), prompts.xs[:, None, n:], prompts.ys[:, n:]
+            prefixes: tuple[int, ...] = (n,)
+            queries, targets = prompts.xs[:, None, n:], prompts.ys[:, n:]
         else:
             if prompts.n_queries > 1:
                 raise ValueError(

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from einops import rearrange
@@ -13,6 +13,8 @@ from torch import Tensor
 from interp.solvers.regressions import Regressions, Spectrum
 from interp.solvers.solver import AbstractSolver
 from interp.solvers.trace import SolverTrace, classify
+
+State = TypeVar("State")
 
 Responses = Float[Tensor, "step prompt prefix dim"]
 
@@ -69,13 +71,15 @@ class SpectralSolver(AbstractSolver):
         return torch.where(spectrum.eigenvalues > 0, self.response(spectrum, steps), 0.0)
 
 
-def unroll(start: Tensor, update: Callable[[int, Tensor], Tensor], steps: Sequence[int]) -> Float[Tensor, "step ..."]:
-    """Iterate ``update(k, state)`` from ``start`` and stack the states at ``steps``, in their order."""
+def unroll(
+    start: State, update: Callable[[int, State], State], steps: Sequence[int], read: Callable[[State], Tensor]
+) -> Float[Tensor, "step ..."]:
+    """Iterate ``update(k, state)`` from ``start``, and stack what ``read`` takes from the states at ``steps``, in their order."""
     wanted = set(steps)
     state, kept = start, {}
     for k in range(max(steps) + 1):
         if k in wanted:
-            kept[k] = state
+            kept[k] = read(state)
         if k < max(steps):
             state = update(k, state)
     return torch.stack([kept[k] for k in steps])

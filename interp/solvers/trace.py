@@ -29,7 +29,7 @@ class SolverTrace:
     steps: tuple[int, ...]
     """Step counts, in the order asked for."""
     predictions: Float[Tensor, "step prompt column"]
-    """One per column. Of a run over every prefix those are the points: the prediction at point t uses the t before it."""
+    """One per column. Of a run over every prefix those are the points: the one at point t uses the t before it."""
     weights: Float[Tensor, "step prompt prefix dim"]
     """One weight vector per step and prefix; of a run over every prefix, ``[..., t, :]`` has seen t examples."""
     statuses: Int[Tensor, "step prompt prefix"]

@@ -25,8 +25,8 @@ def tune(
 ) -> Tuned:
     """Find the free hyperparameters (lr, gamma, alpha) that minimise half the mean squared error after ``steps`` steps.
 
-    They are shared by all steps. The error is taken at the prompts' queries, or at the given points. A solver without free
-    hyperparameters comes back as it is, with its loss. Raises ValueError for an unknown name.
+    They are shared by all steps. The error is taken at the prompts' queries, or at the given points. A solver without
+    free hyperparameters comes back as it is, with its loss. Raises ValueError for an unknown name.
     """
     start = make_solver(solver, **_placeholder(solver)) if isinstance(solver, str) else solver
     problems = Regressions.of(prompts, points)

@@ -1,6 +1,6 @@
 """In-context linear regression."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -26,7 +26,7 @@ class LinearRegression:
     """Points of a prompt, the query included: one more than the number of examples it is answered from."""
     inputs: Literal["uniform", "gaussian"] = "uniform"
     input_scale: float = 1.0
-    covariance: Covariance = Isotropic()
+    covariance: Covariance = field(default_factory=Isotropic)
     weight_scale: float = 1.0
     noise_std: float = 0.0
     """Standard deviation of the noise on every target, the query's included."""

@@ -22,7 +22,7 @@ class TokenLayout:
     y_position: Literal["first", "last"] = "last"
     """Coordinate of the token that holds y: von Oswald et al. use the last, Garg et al. the first."""
     y_slot: Literal["own", "shared"] = "own"
-    """``own``: y has a coordinate to itself. ``shared``: interleaved y tokens reuse one of x's, as in both papers' code."""
+    """``own``: y has a coordinate to itself. ``shared``: interleaved y tokens reuse one of x's (both papers' code)."""
 
     def __post_init__(self) -> None:
         if self.kind == "paired" and self.y_slot == "shared":
