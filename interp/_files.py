@@ -26,9 +26,7 @@ def check_output_file(path: Path, *, ours: bool, force: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the path of a file.")
     if path.exists() and not ours and not force:
-        raise FileExistsError(
-            f"{path} exists and was not written by interp. Give another path, or --force to replace it."
-        )
+        raise FileExistsError(f"{path} exists already. Give another path, or --force to replace it.")
     folder = path.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"The folder {folder} does not exist; create it, or give another path.")

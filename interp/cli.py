@@ -66,7 +66,8 @@ def _fail(message: str, status: int = FAILED) -> int:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{error.filename}: {error.strerror}."
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror}."
     return str(error)
 
 

@@ -35,7 +35,9 @@ def command_line(name: str, arguments: Sequence[str]) -> str:
 
 
 def check_table_places(out: Path | None, json_path: Path | None, *, force: bool) -> None:
-    """Refuse, before any work, to overwrite files with tables unless forced."""
+    """Refuse, before any work, to overwrite files with tables unless forced, or one table with another."""
+    if out is not None and json_path is not None and out.resolve() == json_path.resolve():
+        raise ValueError(f"CSV and JSON would both be {out}; give them different paths.")
     for path in (out, json_path):
         if path is not None:
             check_output_file(path, ours=False, force=force)

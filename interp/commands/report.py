@@ -11,6 +11,7 @@ from rich.markup import escape
 from interp.commands._common import Model, command_line, console, load_on, say
 from interp.report.build import ReportOptions, build
 from interp.report.document import check_places
+from interp.report.render import show
 
 COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
         for finding in result.findings:
             mark = f"[{COLORS[finding.verdict]}]{finding.verdict:<12}[/]"
             console().print(
-                f"{mark} {escape(finding.claim)}: {finding.estimate:.4g} [dim]{escape(finding.id)}[/]", soft_wrap=True
+                f"{mark} {escape(finding.claim)}: {show(finding.estimate)} [dim]{escape(finding.id)}[/]", soft_wrap=True
             )
         counts = Counter(finding.verdict for finding in result.findings)
         say(f"{', '.join(f'{number} {verdict}' for verdict, number in counts.items())}. Wrote {out} and {json_path}.")

@@ -145,7 +145,9 @@ def _best_solver(family: Family, selection: Observed) -> AbstractSolver:
 
     def badness(solver: AbstractSolver) -> float:
         similarity = selection.similarity(solver, family.steps).mean(-1).nan_to_num(nan=-1.0)
-        return -float(skill(similarity.amax(1).cpu().numpy(), null).mean())
+        # Nothing is expected of a family where a null predictor does better: a layer that knows nothing, whose room
+        # for skill is next to none, would otherwise outweigh all others.
+        return -float(skill(similarity.amax(1).cpu().numpy(), null).clip(min=0).mean())
 
     scored = []
     for template in family.templates:

@@ -50,7 +50,8 @@ def judge_layers(table: pd.DataFrame) -> list[LayerVerdict]:
     candidates = best[~best["solver"].isin(NULL_SOLVERS)]
     if candidates.empty:
         raise ValueError("The table has no candidate besides the null predictors; match at least one solver.")
-    fit = candidates.groupby("solver")["skill"].mean()
+    # As in the fit of hyperparameters, a layer that a null predictor explains better says nothing of a family.
+    fit = candidates["skill"].clip(lower=0).groupby(candidates["solver"]).mean()
     return [
         _judge(layer, rows, best[(best["layer"] == layer) & best["solver"].isin(NULL_SOLVERS)], fit)
         for layer, rows in candidates.groupby("layer", sort=True)

@@ -39,13 +39,14 @@ def to_svg(drawing: Drawing) -> str:
 
 
 def show(value: Any) -> str:
-    """A table cell: four significant digits, a dash for numbers that do not exist."""
+    """A number as text: four significant digits, six near 1, a dash for numbers that do not exist."""
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, float):
         if not math.isfinite(value):
             return "\u2013"
-        digits = f"{value:.4g}"
+        # Near 1 the distance from 1 is what matters: 0.99997 must not read as 1.
+        digits = f"{value:.6g}" if 0.99 < abs(value) < 1 else f"{value:.4g}"
         return digits if value == 0 or 1e-3 <= abs(value) < 1e5 or "e" in digits else f"{value:.2e}"
     return str(value)
 

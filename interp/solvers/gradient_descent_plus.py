@@ -11,7 +11,6 @@ from interp.solvers.regressions import Spectrum
 from interp.solvers.search import Range
 from interp.solvers.spectral import Responses, SpectralSolver, unroll
 
-
 _State = tuple[Tensor, Tensor, Tensor]
 """The current eigenvalues, what is left of b times what is left of q, and the response so far."""
 

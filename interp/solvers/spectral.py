@@ -74,7 +74,7 @@ class SpectralSolver(AbstractSolver):
 def unroll(
     start: State, update: Callable[[int, State], State], steps: Sequence[int], read: Callable[[State], Tensor]
 ) -> Float[Tensor, "step ..."]:
-    """Iterate ``update(k, state)`` from ``start``, and stack what ``read`` takes from the states at ``steps``, in their order."""
+    """Iterate ``update(k, state)`` from ``start``; stack what ``read`` takes from the states at ``steps``, in order."""
     wanted = set(steps)
     state, kept = start, {}
     for k in range(max(steps) + 1):

@@ -66,6 +66,7 @@ def train(
             save_checkpoint(folder, 0, model, optimizer)
         metrics = MetricsLog(folder, before_step=start)
     with track(f"train {recipe.name} seed {seed}", total=recipe.steps, start=start) as tracker:
+        note = ""
         for step in range(start, recipe.steps):
             loss = _update(model, optimizer, recipe, seed, step)
             if step % recipe.log_every == 0 or step == recipe.steps - 1:

@@ -18,7 +18,19 @@ _LSA_1LAYER = Recipe(
     schedule="cosine",
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_LSA_1LAYER,)}
+_LSA_2LAYER_LOOPED = Recipe(
+    name="lsa-2layer-looped",
+    # The published settings: from these small weights the model passes by GD before it turns to GD++.
+    model=TransformerConfig(dim=10, n_layers=2, looped=True, attention="linear", init_variance=0.002),
+    task=LinearRegression(dim=10, n_points=11, inputs="uniform"),
+    steps=5000,
+    batch_size=2048,
+    lr=1e-3,
+    betas=(0.9, 0.98),
+    clip_norm=1e-3,
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_LSA_1LAYER, _LSA_2LAYER_LOOPED)}
 """Recipes by name."""
 
 

@@ -1,6 +1,7 @@
 """Ablation does what editing the weights would do, for as long as the context lasts and no longer."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from torch.testing import assert_close
 import interp
 from interp.attribution import ablation, ablation_effects, confirmed_heads, head_ablated
 from interp.models import RegressionTransformer
+from interp.tasks import Prompts
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "linear": {"attention": "linear"},
     "causal softmax": {"attention": "softmax", "causal": True, "layout": INTERLEAVED},
     "softmax with MLP and norms": FULL,
@@ -23,7 +25,7 @@ models = pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 HEADS = [(layer, head) for layer in range(2) for head in range(2)]
 
 
-def without_head(model, layer, head):
+def without_head(model: RegressionTransformer, layer: int, head: int) -> RegressionTransformer:
     """A copy whose head writes nothing."""
     edited = type(model)(model.cfg, model.task).to(next(model.parameters()))
     edited.load_state_dict(model.state_dict())
@@ -31,11 +33,11 @@ def without_head(model, layer, head):
     return edited
 
 
-def hooks_of(model):
+def hooks_of(model: torch.nn.Module) -> int:
     return sum(len(module._forward_hooks) for module in model.modules())
 
 
-def prompt_losses(model, prompts):
+def prompt_losses(model: RegressionTransformer, prompts: Prompts) -> np.ndarray:
     points = list(model.predicted_points)
     return 0.5 * (model(model.tokens(prompts)) - prompts.ys[:, points]).square().mean(1).detach().numpy()
 
@@ -132,7 +134,7 @@ def test_a_head_that_the_model_lacks_is_refused(layer, head):
         pass
 
 
-def with_useless_heads():
+def with_useless_heads() -> RegressionTransformer:
     """Two GD steps of one head each, and beside each a second head: the first writes nothing, the second into x.
 
     After the last layer nobody reads x.
@@ -184,10 +186,10 @@ def test_the_head_of_a_gd_step_is_confirmed():
 def test_the_rise_is_that_of_half_the_mean_squared_error(options):
     model = tiny_model(**options)
     prompts = model.task.sample(8)
-    effects = ablation_effects(model, prompts, n_draws=2).set_index(["layer", "head", "intervention"])
+    effects = ablation_effects(model, prompts, n_draws=2).set_index(["layer", "head", "intervention"]).to_dict("index")
     before = prompt_losses(model, prompts)
     for layer, head in HEADS:
-        row = effects.loc[(layer + 1, head, "zero")]
+        row = effects[layer + 1, head, "zero"]
         after = prompt_losses(without_head(model, layer, head), prompts)
         assert row["increase"] == pytest.approx((after - before).mean(), rel=1e-6)  # ys are rounded to single precision
         assert row["loss"] == pytest.approx(after.mean(), rel=1e-6)
@@ -238,7 +240,7 @@ def test_measuring_effects_leaves_the_model_as_it_was():
     assert torch.equal(model(model.tokens(prompts)), before)
 
 
-def effects_of(zero, random):
+def effects_of(zero: tuple[float, float], random: tuple[float, float]) -> pd.DataFrame:
     """A table of one head, from the intervals of its zero ablation and its random perturbations."""
     rows = [("zero", *zero), ("mean", -9.0, 9.0), ("random", *random)]
     table = pd.DataFrame(rows, columns=["intervention", "ci_low", "ci_high"])

@@ -1,19 +1,23 @@
 """The dependency map against Jacobians by reverse mode, entry by entry, and against derivatives taken by hand."""
 
+from collections.abc import Callable
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.testing import assert_close
 
 import interp
 from interp.attribution import dependency, dependency_profile, token_dependencies, token_dependency
+from interp.models import RegressionTransformer
 from interp.tasks import Prompts
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "linear": {"attention": "linear"},
     "relu": {"attention": "relu", "query_in_context": True},
     "causal softmax": {"attention": "softmax", "causal": True, "layout": INTERLEAVED},
@@ -23,19 +27,19 @@ MODELS = {
 models = pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 
 
-def state_after(model, layer):
+def state_after(model: RegressionTransformer, layer: int) -> Callable[[Tensor], Tensor]:
     """The residual stream after ``layer`` blocks as a function of one prompt's tokens [pos d_token]."""
     name = f"blocks.{layer - 1}.hook_resid_post" if layer else "blocks.0.hook_resid_pre"
 
-    def state(tokens):
-        kept = []
+    def state(tokens: Tensor) -> Tensor:
+        kept: list[Tensor] = []
         model.run_with_hooks(tokens[None], fwd_hooks=[(name, lambda activation, hook: kept.append(activation))])
         return kept[0][0]
 
     return state
 
 
-def jacobian_norms(model, prompts, layer):
+def jacobian_norms(model: RegressionTransformer, prompts: Prompts, layer: int) -> Tensor:
     """Frobenius norms of the Jacobian's blocks, one prompt and one reverse-mode pass per output at a time."""
     blocks = [jacobian(state_after(model, layer), tokens) for tokens in model.tokens(prompts)]
     return torch.stack([block.square().sum((1, 3)).sqrt() for block in blocks])  # [prompt pos pos]
@@ -97,7 +101,7 @@ def test_under_a_causal_mask_no_position_depends_on_a_later_token_and_each_on_al
     norms = token_dependencies(model, model.task.sample(3))
     assert not norms.triu(1).any()
     assert (norms[-1].diagonal(dim1=1, dim2=2) > 0).all()
-    assert (norms[-1].mean(0) > 0)[torch.ones_like(norms[-1, 0], dtype=bool).tril()].all()
+    assert (norms[-1].mean(0) > 0)[torch.ones_like(norms[-1, 0], dtype=torch.bool).tril()].all()
 
 
 @pytest.mark.parametrize("n_queries", [1, 3])
@@ -106,7 +110,7 @@ def test_a_query_outside_the_context_moves_no_other_position(n_queries):
     prompts = model.task.sample(3, n_queries=n_queries)
     last = token_dependency(model, prompts, 2)
     of_queries = last[:, -n_queries:]
-    assert torch.equal(of_queries != 0, torch.eye(len(last), dtype=bool)[:, -n_queries:])
+    assert torch.equal(of_queries != 0, torch.eye(len(last), dtype=torch.bool)[:, -n_queries:])
     assert (last[:, :-n_queries] > 0).all()
 
 

@@ -1,15 +1,20 @@
 """Where heads look: models whose weights make them look at one place, patterns written down, and uniform attention."""
 
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
 import pytest
 import torch
 
 from interp.attribution import SCORES, score_heads
 from interp.models import RegressionTransformer, TransformerConfig
+from interp.models.config import Attention
 from interp.tasks import LinearRegression
 from tests.models.tiny import INTERLEAVED, tiny_model
 
 N_POS = 6
-TARGETS = {
+TARGETS: dict[str, Callable[[int], int]] = {
     "previous": lambda pos: pos - 1,
     "current": lambda pos: pos,
     "next": lambda pos: pos + 1,
@@ -18,7 +23,7 @@ TARGETS = {
 """The key position that a head of each kind looks at."""
 
 
-def looking_at(score, attention, *, sign=1.0, causal=False):
+def looking_at(score: str, attention: Attention, *, sign: float = 1.0, causal: bool = False) -> RegressionTransformer:
     """A one-layer model whose two heads look, by one-hot positions alone, where ``score`` says."""
     cfg = TransformerConfig(
         dim=2,
@@ -47,14 +52,14 @@ def looking_at(score, attention, *, sign=1.0, causal=False):
     return model
 
 
-def with_pattern(model, pattern):
+def with_pattern(model: RegressionTransformer, pattern: torch.Tensor) -> Any:
     """The model for as long as the context lasts, every head's pattern replaced by ``pattern`` [query key]."""
     return model.hooks(
         fwd_hooks=[(lambda name: name.endswith("hook_pattern"), lambda old, hook: pattern.to(old).expand_as(old))]
     )
 
 
-def values(table, column="value"):
+def values(table: pd.DataFrame, column: str = "value") -> dict[Any, dict[str, float]]:
     """By (layer, head), what each score is."""
     return {
         head: dict(zip(rows["score"], rows[column], strict=True)) for head, rows in table.groupby(["layer", "head"])

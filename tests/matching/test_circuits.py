@@ -75,8 +75,8 @@ def test_a_construction_with_rescaled_weights_interpolates_to_itself(share):
     expected = model(tokens)
     with torch.no_grad():
         for block in model.blocks:
-            block.attn.W_K *= 3
-            block.attn.W_O /= 3
+            block.attn.W_K.mul_(3)
+            block.attn.W_O.div_(3)
     assert_close(model(tokens), expected)
     assert_close(interpolate_with_gd(model, eta_over_n=1 / 8, share=share)(tokens), expected)
 

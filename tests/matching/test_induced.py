@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,9 @@ from torch.testing import assert_close
 
 import interp
 from interp.matching import align, fitted_weights, sensitivities
-from interp.solvers import Newton, Regressions, make_solver
+from interp.models import RegressionTransformer
+from interp.solvers import AbstractSolver, Newton, Regressions, make_solver
+from interp.tasks import Prompts
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
@@ -20,7 +25,7 @@ every_construction = pytest.mark.parametrize(
 )
 
 
-def solver_weights(solver, prompts, steps):
+def solver_weights(solver: AbstractSolver, prompts: Prompts, steps: Sequence[int]) -> torch.Tensor:
     """[step prompt dim], of the whole context."""
     return solver.trace(Regressions.of(prompts), steps).weights[:, :, 0]
 
@@ -29,9 +34,9 @@ def solver_weights(solver, prompts, steps):
 @pytest.mark.parametrize("noise_std", [0.0, 0.5])
 def test_the_sensitivities_of_a_construction_are_its_solvers_weights(spec, solver, lead, noise_std):
     model = interp.load(f"{spec},noise_std={noise_std}").double()
-    prompts = model.task.sample(6, seed=1, n_queries=3)
+    prompts = model.task.sample(6, seed=1, n_queries=3).to(dtype=torch.float64)
     found = sensitivities(model, prompts)
-    assert not found[: lead + 1].any() or lead == 2
+    assert not found[: max(lead, 1)].any()  # what has taken no step asks nothing of the query
     weights = solver_weights(solver, prompts, range(model.cfg.n_layers - lead + 1))
     for step, expected in enumerate(weights):
         for query in range(3):
@@ -61,7 +66,7 @@ def test_the_r2_of_fitted_weights_tells_how_linear_the_answers_are():
     prompts = softmax.task.sample(5)
     with torch.no_grad():
         for block in softmax.blocks:
-            block.attn.W_Q *= 30
+            block.attn.W_Q.mul_(30)
     assert fitted_weights(softmax, prompts).r2[-1] < 0.99
     with torch.no_grad():
         linear_in_query.blocks[0].attn.W_O[..., :-1] = 0
@@ -69,9 +74,7 @@ def test_the_r2_of_fitted_weights_tells_how_linear_the_answers_are():
     assert_close(fitted_weights(linear_in_query, prompts).r2[-1].item(), 1.0, rtol=0, atol=1e-12)
 
 
-def answers_of(model, prompts, xs):
-    from dataclasses import replace
-
+def answers_of(model: RegressionTransformer, prompts: Prompts, xs: torch.Tensor) -> torch.Tensor:
     return model(model.tokens(replace(prompts, xs=xs)))
 
 
@@ -140,7 +143,7 @@ def test_fewer_queries_than_coordinates_determine_no_weights():
 @every_construction
 def test_a_construction_is_aligned_with_its_own_solver(spec, solver, lead):
     model = interp.load(spec).double()
-    prompts = model.task.sample(20, seed=2, n_queries=4)
+    prompts = model.task.sample(20, seed=2, n_queries=4).to(dtype=torch.float64)
     last = align(model, solver, prompts, steps=model.cfg.n_layers - lead)
     for interval, value in [(last.cosine, 1.0), (last.l2, 0.0), (last.prediction_difference, 0.0)]:
         assert (interval.estimate, interval.low, interval.high) == pytest.approx((value,) * 3, abs=1e-10)

@@ -6,15 +6,16 @@ from torch.testing import assert_close
 from interp.matching import prediction_r2, similarity_of_errors, similarity_of_weights
 
 
-def random(*shape, seed=0):
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 LAYERS, ITERATES, TARGETS = random(3, 5, 7, seed=1), random(4, 5, 7, seed=2), random(5, 7, seed=3)
 
 
-def cosine(a, b):
-    return np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    x, y = a.numpy(), b.numpy()
+    return float(np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y))
 
 
 def test_the_similarity_of_errors_is_the_cosine_of_each_prompts_errors():

@@ -27,7 +27,12 @@ def test_layer_norm_is_pytorchs_whether_or_not_anyone_looks(norm, hooked):
 
 def test_the_scale_hook_shows_the_standard_deviation_and_changes_it(norm):
     seen = []
-    norm.hook_scale.register_forward_hook(lambda module, args, out: seen.append(out) or out * 2)
+
+    def double(module, args, out):
+        seen.append(out)
+        return out * 2
+
+    norm.hook_scale.register_forward_hook(double)
     doubled = norm(X)
     assert_close(seen[0], (X.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt())
     assert_close(doubled - norm.b, (torch.nn.functional.layer_norm(X, (6,), norm.w, norm.b, 1e-5) - norm.b) / 2)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from interp.models import TransformerConfig
+from interp.models.config import Attention
 from interp.tasks import TokenLayout
 from tests.errors import raises_exactly
 
@@ -20,7 +21,7 @@ def test_positions_that_are_concatenated_widen_the_stream():
 
 def test_one_kind_of_attention_stands_for_all_layers():
     assert TransformerConfig(n_layers=3, attention="relu").attention_kinds == ("relu",) * 3
-    kinds = ("softmax", "linear")
+    kinds: tuple[Attention, ...] = ("softmax", "linear")
     assert TransformerConfig(n_layers=2, attention=kinds).attention_kinds == kinds
 
 

@@ -1,15 +1,20 @@
 """Transformers whose weights are written down do, layer by layer, exactly what their solver does step by step."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 import interp
+from interp.models import RegressionTransformer
 from interp.models.constructions import CONSTRUCTIONS
+from interp.models.folders import describe_model
 from interp.solvers import Regressions, make_solver
+from interp.tasks import LinearRegression, Prompts
 from tests.errors import raises_exactly
 
-EXACT = {
+EXACT: dict[str, Callable[[int], tuple[dict[str, float], dict[str, str]]]] = {
     # Weights that single precision holds exactly: eta/n is 1/8 for 2 dim examples, the others are powers of 2 too.
     "gd:steps=3": lambda dim: ({"lr": dim / 4}, {}),
     "gd++:steps=2": lambda dim: ({"lr": 1 / 8, "gamma": 1 / 64}, {}),
@@ -19,14 +24,14 @@ PRECISION = {torch.float32: 1e-5, torch.float64: 1e-12}
 """Relative error allowed after up to six layers in each precision."""
 
 
-def layer_predictions(model, prompts):
+def layer_predictions(model: RegressionTransformer, prompts: Prompts) -> torch.Tensor:
     """Each layer's prediction at the queries, [layer prompt query], by the model's own readout."""
     _, cache = model.run_with_cache(model.tokens(prompts), n_queries=prompts.n_queries)
     states = [cache["resid_pre", 0], *(cache["resid_post", layer] for layer in range(model.cfg.n_layers))]
     return torch.stack([model.decode(state[:, prompts.n_examples :]) for state in states])
 
 
-def assert_relative(found, expected, tolerance):
+def assert_relative(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     assert (found - expected).norm() <= tolerance * expected.norm()
 
 
@@ -75,7 +80,9 @@ def test_the_number_of_points_counts_the_query():
 
 
 def test_the_noise_is_the_tasks():
-    assert interp.load("newton:noise_std=0.25").task.noise_std == 0.25
+    task = interp.load("newton:noise_std=0.25").task
+    assert isinstance(task, LinearRegression)
+    assert task.noise_std == 0.25
 
 
 @pytest.mark.parametrize(
@@ -114,6 +121,6 @@ def test_numbers_that_are_not_finite_are_refused(key, value):
 
 @pytest.mark.parametrize("name", CONSTRUCTIONS)
 def test_a_construction_says_where_it_comes_from(name):
-    info = interp.load(f"{name}:steps=2").info
+    info = describe_model(interp.load(f"{name}:steps=2"))
     assert (info.name, info.source, info.seed) == (f"{name}:steps=2", "construction", None)
-    assert info.checksum != interp.load(f"{name}:steps=3").info.checksum
+    assert info.checksum != describe_model(interp.load(f"{name}:steps=3")).checksum

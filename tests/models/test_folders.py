@@ -1,5 +1,8 @@
 import json
 import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,14 +28,14 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def edit_config(run, **changes):
+def edit_config(run: Path, **changes: Any) -> None:
     content = json.loads((run / "config.json").read_text())
     for key, value in changes.items():
         content.pop(key) if value is None else content.update({key: value})
     (run / "config.json").write_text(json.dumps(content))
 
 
-def edit_weights(run, change):
+def edit_weights(run: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     weights = load_file(run / "model.safetensors")
     change(weights)
     save_file(weights, run / "model.safetensors")
@@ -46,7 +49,7 @@ def test_a_model_comes_back_from_its_folder_bit_for_bit(options, tmp_path):
     assert (back.cfg, back.task) == (model.cfg, model.task)
     tokens = model.tokens(model.task.sample(4))
     assert torch.equal(back(tokens), model(tokens))
-    assert weights_checksum(back) == weights_checksum(model) == back.info.checksum
+    assert weights_checksum(back) == weights_checksum(model) == describe_model(back).checksum
 
 
 def test_looped_layers_are_saved_once_and_still_shared_when_loaded(tmp_path):
@@ -58,7 +61,7 @@ def test_looped_layers_are_saved_once_and_still_shared_when_loaded(tmp_path):
 
 
 def test_a_loaded_model_says_where_it_comes_from(run):
-    info = load_folder(run).info
+    info = describe_model(load_folder(run))
     assert (info.name, info.source, info.seed, info.recipe) == (str(run), "run", 7, {"name": "mine"})
     assert set(info.versions) == {"interp", "torch", "transformer-lens", "numpy"}
 

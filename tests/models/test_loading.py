@@ -9,6 +9,7 @@ import torch
 
 import interp
 from interp.models import save_folder, zoo
+from interp.models.folders import describe_model
 from tests.errors import raises_exactly
 from tests.models.tiny import tiny_model
 
@@ -34,14 +35,15 @@ def small_zoo(tmp_path, monkeypatch):
     zoo.zoo_entries.cache_clear()
 
 
-def weights_of(model):
+def weights_of(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
 def test_a_zoo_model_is_loaded_by_name():
     model = interp.load("lsa-tiny")
     assert torch.equal(weights_of(model), weights_of(tiny_model(seed=5).float()))
-    assert (model.info.name, model.info.source, model.info.seed) == ("lsa-tiny", "zoo", 5)
+    info = describe_model(model)
+    assert (info.name, info.source, info.seed) == ("lsa-tiny", "zoo", 5)
 
 
 def test_a_run_folder_is_loaded_by_path(tmp_path):
@@ -50,14 +52,15 @@ def test_a_run_folder_is_loaded_by_path(tmp_path):
     for path in (tmp_path / "mine", str(tmp_path / "mine")):
         back = interp.load(path)
         assert torch.equal(weights_of(back), weights_of(model))
-        assert (back.info.source, back.info.seed) == ("run", 6)
+        info = describe_model(back)
+        assert (info.source, info.seed) == ("run", 6)
 
 
 def test_a_zoo_name_wins_over_a_folder_and_a_dot_slash_over_the_zoo(tmp_path, monkeypatch):
     save_folder(tmp_path / "lsa-tiny", tiny_model(seed=9).float(), seed=9)
     monkeypatch.chdir(tmp_path)
-    assert interp.load("lsa-tiny").info.seed == 5
-    assert interp.load("./lsa-tiny").info.seed == 9
+    assert describe_model(interp.load("lsa-tiny")).seed == 5
+    assert describe_model(interp.load("./lsa-tiny")).seed == 9
 
 
 @pytest.mark.parametrize("name", ["lsa-tiny", "gd:steps=2,dim=3", "newton"])
@@ -65,7 +68,8 @@ def test_untrained_twins_differ_by_seed_and_equal_the_same_seed(name):
     first, again, other = (interp.load(f"untrained:{name},seed={seed}") for seed in (3, 3, 4))
     assert torch.equal(weights_of(first), weights_of(again))
     assert not torch.isclose(weights_of(first), weights_of(other)).all()
-    assert first.info.checksum == again.info.checksum != other.info.checksum
+    checksums = [describe_model(model).checksum for model in (first, again, other)]
+    assert checksums[0] == checksums[1] != checksums[2]
 
 
 @pytest.mark.parametrize("name", ["lsa-tiny", "gd:steps=2,dim=3", "newton"])
@@ -73,7 +77,8 @@ def test_an_untrained_twin_shares_the_architecture_and_not_the_weights(name):
     model, twin = interp.load(name), interp.load(f"untrained:{name},seed=3")
     assert (twin.cfg, twin.task) == (model.cfg, model.task)
     assert not torch.equal(weights_of(twin), weights_of(model))
-    assert (twin.info.source, twin.info.seed) == ("untrained", 3)
+    info = describe_model(twin)
+    assert (info.source, info.seed) == ("untrained", 3)
 
 
 def test_an_untrained_twin_has_seed_0_unless_said():

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch.testing import assert_close
+from transformer_lens import ActivationCache
 
 from interp.models import HookedRegressor, RegressionTransformer, TransformerConfig
+from interp.models.blocks import LayerNorm
 from interp.tasks import LinearRegression, TokenLayout
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
@@ -22,8 +24,9 @@ ARCHITECTURES = {
 every_architecture = pytest.mark.parametrize("options", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
 
 
-def cached(model, n_prompts=3):
-    return model.run_with_cache(model.tokens(model.task.sample(n_prompts)))
+def cached(model: RegressionTransformer, n_prompts: int = 3) -> tuple[torch.Tensor, ActivationCache]:
+    predictions, cache = model.run_with_cache(model.tokens(model.task.sample(n_prompts)))
+    return predictions, cache
 
 
 @every_architecture
@@ -63,6 +66,7 @@ def test_the_readout_of_the_last_layer_is_the_prediction(options):
 def test_the_readout_of_a_whole_model_is_the_final_norm_then_an_affine_map():
     model = tiny_model(**FULL)
     resid = torch.randn(2, 3, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert isinstance(model.ln_final, LayerNorm)
     normed = torch.nn.functional.layer_norm(resid, (12,), model.ln_final.w, model.ln_final.b, 1e-5)
     assert_close(model.decode(resid), (normed @ model.W_U)[..., 0] + model.b_U)
 
@@ -159,8 +163,11 @@ def test_looped_layers_are_one_layer_applied_again(options):
 
 def test_looped_layers_share_every_change_and_gather_every_gradient():
     looped = tiny_model(n_layers=2, looped=True, mlp="relu")
-    assert looped.blocks[1].attn.W_Q is looped.blocks[0].attn.W_Q
-    assert looped.blocks[1].mlp.W_in is looped.blocks[0].mlp.W_in
+    first, second = looped.blocks
+    assert second.attn.W_Q is first.attn.W_Q
+    assert first.mlp is not None
+    assert second.mlp is not None
+    assert second.mlp.W_in is first.mlp.W_in
     tokens = looped.tokens(looped.task.sample(3))
     _, cache = looped.run_with_cache(tokens)
     assert (cache["resid_post", 0] - cache["resid_post", 1]).abs().max() > 1e-3

@@ -1,5 +1,7 @@
 """Small models in double precision, where equal means equal to a dozen digits."""
 
+from typing import Any
+
 import torch
 
 from interp.models import RegressionTransformer, TransformerConfig
@@ -20,7 +22,7 @@ def tiny_model(*, n_points: int = 6, seed: int = 1, random_biases: bool = True, 
     return model
 
 
-FULL = {
+FULL: dict[str, Any] = {
     "attention": "softmax",
     "bias": True,
     "layer_norm": True,

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from probes import bootstrap_mean, bootstrap_ratio, resampling_weights
+from probes import Interval, bootstrap_mean, bootstrap_ratio, resampling_weights
 from tests.errors import raises_exactly
 
 N_STUDIES = 1000
 
 
-def covers(interval, truth):
+def covers(interval: Interval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 

@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import sklearn.linear_model
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.testing import assert_close
 
 from probes import LayerwiseRidge, LinearProbes, fit_on_prompts
@@ -12,7 +16,9 @@ from tests.errors import raises_exactly
 ALPHAS = [1e-3, 0.1, 1.0, 30.0, 1e3]
 
 
-def noisy_problem(n=60, *, layers=3, d_model=7, targets=2, seed=0):
+def noisy_problem(
+    n: int = 60, *, layers: int = 3, d_model: int = 7, targets: int = 2, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """Features of several layers, and targets that depend on each a little and on noise."""
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(layers, n, d_model, generator=generator, dtype=torch.float64) + 0.5
@@ -21,7 +27,13 @@ def noisy_problem(n=60, *, layers=3, d_model=7, targets=2, seed=0):
     return features, torch.einsum("lsd,ldt->st", features, weight) + 3 * noise - 1
 
 
-def fitted(features, targets, alphas, held_out=None, batches=1):
+def fitted(
+    features: Tensor,
+    targets: Tensor,
+    alphas: Sequence[float] | None,
+    held_out: tuple[Tensor, Tensor] | None = None,
+    batches: int = 1,
+) -> LinearProbes:
     fitter = LayerwiseRidge(alphas)
     for x, y in zip(features.chunk(batches, dim=1), targets.chunk(batches), strict=True):
         fitter.update(x, y)
@@ -48,7 +60,7 @@ def test_any_split_into_batches_gives_the_same_probes(cuts, alpha):
     whole = fitted(features, targets, [alpha])
     fitter = LayerwiseRidge([alpha])
     edges = [0, *sorted(cuts), 40]  # empty batches included
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         fitter.update(features[:, start:stop], targets[start:stop])
     streamed = fitter.probes()
     assert_close(streamed.weight, whole.weight, rtol=1e-10, atol=1e-12)
@@ -62,7 +74,7 @@ def test_any_split_of_the_held_out_samples_chooses_the_same_penalties(cuts):
     fitter = LayerwiseRidge(ALPHAS)
     fitter.update(features[:, :30], targets[:30])
     edges = [30, *(30 + cut for cut in sorted(cuts)), 60]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         fitter.update(features[:, start:stop], targets[start:stop], held_out=True)
     assert torch.equal(fitter.probes().alpha, whole.alpha)
 

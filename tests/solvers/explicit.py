@@ -1,20 +1,24 @@
 """Every algorithm once more, as its paper writes it: plain loops over matrices, one prefix at a time."""
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
+from torch import Tensor
 
 
-def every_prefix(xs, ys, weights_of):
+def every_prefix(xs: Tensor, ys: Tensor, weights_of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Weights [prompt point dim] that ``weights_of(X, y)`` finds on the t examples before each point t."""
     return torch.stack(
         [torch.stack([weights_of(x[:t], y[:t]) for t in range(len(x))]) for x, y in zip(xs, ys, strict=True)]
     )
 
 
-def predictions_of(weights, xs):
+def predictions_of(weights: Tensor, xs: Tensor) -> Tensor:
     return torch.einsum("ptd,ptd->pt", weights, xs)
 
 
-def gradient_descent(X, y, *, steps, lr, normalize):
+def gradient_descent(X: Tensor, y: Tensor, *, steps: int, lr: float, normalize: str) -> Tensor:
     w = X.new_zeros(X.shape[1])
     n = max(len(X), 1) if normalize == "mean" else 1
     for _ in range(steps):
@@ -22,7 +26,7 @@ def gradient_descent(X, y, *, steps, lr, normalize):
     return w
 
 
-def gradient_descent_plus(X, y, *, lr, gamma):
+def gradient_descent_plus(X: Tensor, y: Tensor, *, lr: Sequence[float], gamma: Sequence[float]) -> Tensor:
     """One step for each of the pairs in ``lr`` and ``gamma``, on inputs, targets and the query's own map."""
     dim = X.shape[1]
     w = X.new_zeros(dim)
@@ -35,7 +39,7 @@ def gradient_descent_plus(X, y, *, lr, gamma):
     return w
 
 
-def newton(X, y, *, steps, scale, alpha=None, start="gram"):
+def newton(X: Tensor, y: Tensor, *, steps: int, scale: str, alpha: float = math.nan, start: str = "gram") -> Tensor:
     S = X.T @ X
     if start == "identity":
         M = alpha * torch.eye(len(S), dtype=S.dtype)
@@ -43,11 +47,12 @@ def newton(X, y, *, steps, scale, alpha=None, start="gram"):
         M = S
     else:
         norm = torch.linalg.matrix_norm(S @ S.T, ord="fro" if scale == "frobenius" else 2)
-        M = {"frobenius": 1 / norm, "spectral": 1 / norm, "paper": 2 / norm, "constant": alpha}[scale] * S
+        factors = {"frobenius": 1 / norm, "spectral": 1 / norm, "paper": 2 / norm, "constant": S.new_tensor(alpha)}
+        M = factors[scale] * S
     for _ in range(steps):
         M = 2 * M - M @ S @ M
     return M @ X.T @ y
 
 
-def least_squares(X, y):
+def least_squares(X: Tensor, y: Tensor) -> Tensor:
     return torch.linalg.lstsq(X, y[:, None], driver="gelsd").solution[:, 0] if len(X) else X.new_zeros(X.shape[1])

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from torch.testing import assert_close
 
@@ -21,15 +23,19 @@ def test_every_step_may_have_its_own_step_size_and_gamma(xs, ys):
     trace = GradientDescentPlus(lr=lr, gamma=gamma).run(xs, ys, [1, 2, 3, 4])
     for i, steps in enumerate([1, 2, 3, 4]):
         expected = explicit.every_prefix(
-            xs, ys, lambda X, y, k=steps: explicit.gradient_descent_plus(X, y, lr=lr[:k], gamma=gamma[:k])
+            xs, ys, partial(explicit.gradient_descent_plus, lr=lr[:steps], gamma=gamma[:steps])
         )
         assert_close(trace.weights[i], expected, rtol=1e-10, atol=1e-12)
 
 
 def test_one_number_stands_for_one_per_step(xs, ys):
     shared = GradientDescentPlus(lr=0.04, gamma=0.01).run(xs, ys, [3])
-    for lr, gamma in [((0.04,) * 3, 0.01), (0.04, (0.01,) * 3), ((0.04,) * 3, (0.01,) * 3)]:
-        assert_close(GradientDescentPlus(lr=lr, gamma=gamma).run(xs, ys, [3]).weights, shared.weights)
+    for solver in (
+        GradientDescentPlus(lr=(0.04,) * 3, gamma=0.01),
+        GradientDescentPlus(lr=0.04, gamma=(0.01,) * 3),
+        GradientDescentPlus(lr=(0.04,) * 3, gamma=(0.01,) * 3),
+    ):
+        assert_close(solver.run(xs, ys, [3]).weights, shared.weights)
 
 
 def test_without_gamma_it_is_gradient_descent(xs, ys):

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
@@ -22,7 +24,7 @@ VARIANTS = [
 def test_it_is_the_explicit_iteration_at_every_prefix(xs, ys, variant):
     trace = Newton(**variant).run(xs, ys, STEPS)
     for i, steps in enumerate(STEPS):
-        expected = explicit.every_prefix(xs, ys, lambda X, y, k=steps: explicit.newton(X, y, steps=k, **variant))
+        expected = explicit.every_prefix(xs, ys, partial(explicit.newton, steps=steps, **variant))
         # The explicit iteration doubles rounding noise in the null space at every step.
         assert_close(trace.weights[i], expected, rtol=1e-9, atol=1e-11)
 

@@ -56,7 +56,7 @@ def test_values_that_diverge_are_avoided(bad):
 
 
 def test_the_objective_reported_is_that_of_the_values_reported():
-    def objective(values):
+    def objective(values: dict[str, float]) -> float:
         return math.cos(3 * values["u"]) + 0.1 * values["v"]
 
     found = search(objective, {"u": Range(0.1, 4.0, log=True), "v": Range(-1.0, 1.0)})

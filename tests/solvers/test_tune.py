@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from interp.solvers import GradientDescent, Newton, OrdinaryLeastSquares, Regressions, make_solver, tune
+from interp.solvers import (
+    AbstractSolver,
+    GradientDescent,
+    Newton,
+    OrdinaryLeastSquares,
+    Regressions,
+    Ridge,
+    make_solver,
+    tune,
+)
 from interp.tasks import LinearRegression, Prompts
 
 DIM = 10
@@ -24,7 +33,7 @@ def contexts():
     return Prompts(xs=asked, ys=torch.einsum("ptd,pd->pt", asked, weights), w=weights, n_queries=DIM)
 
 
-def loss_and_sampling_error(solver, prompts, steps):
+def loss_and_sampling_error(solver: AbstractSolver, prompts: Prompts, steps: int) -> tuple[float, float]:
     problems = Regressions.of(prompts)
     errors = solver.predict(problems, [steps])[0] - problems.targets
     by_context = 0.5 * errors.square().unflatten(0, (-1, DIM)).mean(dim=(1, 2))
@@ -55,11 +64,13 @@ def test_the_best_single_step_is_the_ratio_of_mean_spectral_moments(contexts):
     """(1 - eta s)^2 summed over the eigenvalues s of S/n is least in the mean at eta = E tr S/n over E tr (S/n)^2."""
     tuned = tune("gd", contexts, 1)
     spectrum = Regressions.of(contexts).spectrum.eigenvalues / 10
+    assert isinstance(tuned.solver, GradientDescent)
     assert tuned.solver.lr == pytest.approx((spectrum.sum() / spectrum.square().sum()).item(), rel=1e-5)
 
 
 def test_tuning_beats_every_neighbour(contexts):
     tuned = tune("gd", contexts, 2)
+    assert isinstance(tuned.solver, GradientDescent)
     for factor in (0.99, 1.01):
         near = GradientDescent(lr=factor * tuned.solver.lr)
         assert loss_and_sampling_error(near, contexts, 2)[0] > tuned.loss
@@ -67,6 +78,8 @@ def test_tuning_beats_every_neighbour(contexts):
 
 def test_newton_is_tuned_from_a_constant_start(contexts):
     tuned = tune("newton", contexts, 3)
+    assert isinstance(tuned.solver, Newton)
+    assert tuned.solver.alpha is not None
     for factor in (0.98, 1.02):
         near = Newton(scale="constant", alpha=factor * tuned.solver.alpha)
         assert loss_and_sampling_error(near, contexts, 3)[0] > tuned.loss
@@ -79,6 +92,7 @@ def test_with_noise_the_best_penalty_is_the_ratio_of_the_variances():
     at_truth = tune(make_solver("ridge", alpha=0.25), prompts).loss
     assert tuned.loss <= at_truth
     assert tuned.loss == pytest.approx(at_truth, rel=1e-3)
+    assert isinstance(tuned.solver, Ridge)
     assert tuned.solver.alpha == pytest.approx(0.25, rel=0.15)  # 4000 prompts place a flat optimum no better
 
 
@@ -89,9 +103,11 @@ def test_a_solver_without_free_hyperparameters_comes_back_as_it_is(contexts):
 
 
 def test_an_object_keeps_what_is_not_free(contexts):
-    tuned = tune(GradientDescent(normalize="sum"), contexts, 1)
-    assert tuned.solver.normalize == "sum"
-    assert tuned.solver.lr * 10 == pytest.approx(tune("gd", contexts, 1).solver.lr, rel=1e-5)
+    tuned, free = tune(GradientDescent(normalize="sum"), contexts, 1).solver, tune("gd", contexts, 1).solver
+    assert isinstance(tuned, GradientDescent)
+    assert isinstance(free, GradientDescent)
+    assert tuned.normalize == "sum"
+    assert tuned.lr * 10 == pytest.approx(free.lr, rel=1e-5)
 
 
 def test_an_unknown_solver_is_refused(contexts):

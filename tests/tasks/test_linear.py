@@ -20,7 +20,7 @@ SIGMAS = 5
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 
 
-def assert_mean(values, expected):
+def assert_mean(values: torch.Tensor, expected: float) -> None:
     """The mean of independent values is within sampling error of what is expected."""
     values = values.double().flatten()
     error = values.std() / len(values) ** 0.5
@@ -55,6 +55,8 @@ def test_targets_are_linear_in_the_inputs_up_to_the_noise(task):
 def test_noise_leaves_inputs_and_weights_untouched():
     clean, noisy = (TASKS[name].sample(6, seed=2) for name in ("uniform", "noisy"))
     assert torch.equal(clean.xs, noisy.xs)
+    assert clean.w is not None
+    assert noisy.w is not None
     assert torch.equal(clean.w, noisy.w)
     assert not torch.isclose(clean.ys, noisy.ys).any()
 
@@ -67,6 +69,7 @@ def test_the_query_is_as_noisy_as_the_examples():
 
 def test_weights_are_normal_with_the_given_scale():
     w = TASKS["gaussian"].sample(4000, seed=0).w
+    assert w is not None
     assert_mean(w, 0.0)
     assert_mean(w.square(), 9.0)
     assert_mean(w**4, 3 * 9.0**2)

@@ -9,7 +9,7 @@ from tests.errors import raises_exactly
 TASK = LinearRegression(dim=3, n_points=5, covariance=ConditionNumber(value=4.0))
 
 
-def same(a, b):
+def same(a: Prompts, b: Prompts) -> bool:
     return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("xs", "ys", "w", "input_map"))
 
 
@@ -40,8 +40,8 @@ def test_one_query_each_asks_prompt_p_query_q_as_prompt_p_times_n_queries_plus_q
             assert torch.equal(single.ys[row, :-1], prompts.ys[p, : prompts.n_examples])
             assert torch.equal(single.xs[row, -1], prompts.xs[p, prompts.n_examples + q])
             assert torch.equal(single.ys[row, -1], prompts.ys[p, prompts.n_examples + q])
-            assert torch.equal(single.w[row], prompts.w[p])
-            assert torch.equal(single.input_map[row], prompts.input_map[p])
+            for name in ("w", "input_map"):
+                assert torch.equal(getattr(single, name)[row], getattr(prompts, name)[p])
 
 
 def test_prompts_with_one_query_already_ask_one_query_each():

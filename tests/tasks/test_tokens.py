@@ -18,7 +18,7 @@ LAYOUTS = [
 every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda x: f"{x.kind}-{x.y_position}-{x.y_slot}")
 
 
-def expected_tokens(layout, xs, ys):
+def expected_tokens(layout: TokenLayout, xs: torch.Tensor, ys: torch.Tensor) -> list[list[float]]:
     """One prompt laid out by hand: lists of numbers, token by token."""
     tokens = []
     for t, (x, y) in enumerate(zip(xs.tolist(), ys.tolist(), strict=True)):

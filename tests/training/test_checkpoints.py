@@ -26,10 +26,7 @@ def test_a_checkpoint_is_the_model_as_it_was_then(tmp_path, step):
     longer = tiny_recipe(schedule="constant", steps=25)
     train(longer, tmp_path / "run", seed=3)
     then = load_checkpoint(tmp_path / "run", step)
-    if step == 0:
-        expected = then.untrained_twin(3)
-    else:
-        expected = train(tiny_recipe(schedule="constant", steps=step), seed=3)
+    expected = then.untrained_twin(3) if step == 0 else train(tiny_recipe(schedule="constant", steps=step), seed=3)
     assert weights_checksum(then) == weights_checksum(expected)
 
 

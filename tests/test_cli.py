@@ -1,0 +1,524 @@
+"""The command line: what it writes, what it refuses, and the one message it fails with."""
+
+import csv
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+
+from interp import __version__, cli
+from interp.commands import zoo as zoo_command
+from interp.models.zoo import zoo_entries
+from interp.training import checkpoint_steps
+from tests.report.reading import read_json, read_page
+
+TINY = ("train", "lsa-1layer", "--steps", "20", "--batch-size", "16")
+FEW = ("--n-prompts", "16", "--n-queries", "4")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command line ended and what it said."""
+
+    status: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path) -> Run:
+    """Run a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(cli.DEBUG, raising=False)
+
+    def run(*arguments: object) -> Result:
+        status = cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A run folder of 20 updates. Tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert cli.main([*TINY, "--out", str(folder), "--seed", "3"]) == 0
+    return folder
+
+
+@pytest.fixture
+def copied(trained, tmp_path) -> Path:
+    """The run folder, to be damaged."""
+    return Path(shutil.copytree(trained, tmp_path / "copied"))
+
+
+def assert_fails(result: Result, message: str, status: int = cli.FAILED) -> None:
+    """One line on standard error, that message, and nothing else."""
+    assert (result.status, result.out, result.error) == (status, "", f"interp: {message}\n")
+
+
+# Help and names
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command(run, option):
+    result = run(option)
+    assert (result.status, result.error) == (0, "")
+    for name, text in cli.COMMANDS.items():
+        assert f"  {name}" in result.out
+        assert text in result.out
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help(run, name):
+    result = run(name, "--help")
+    assert (result.status, result.error) == (0, "")
+    assert result.out.startswith(f"usage: interp {name}")
+
+
+def test_a_recipe_lists_its_fields(run):
+    result = run("train", "lsa-1layer", "--help")
+    assert (result.status, result.error) == (0, "")
+    for option in ("--steps", "--batch-size", "--lr", "--model.n-layers", "--task.noise-std", "--out", "--resume"):
+        assert option in result.out
+
+
+def test_no_command_at_all_is_bad_usage_and_shows_the_help(run):
+    result = run()
+    assert result.status == 2
+    assert "usage: interp COMMAND" in result.out
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_the_packages(run, option):
+    assert run(option) == Result(0, f"interp {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["reprot", "lsa-1layer"],
+            "Unknown command 'reprot'; known are bench, heads, match, probe, report, train, zoo. "
+            "Did you mean 'report'?",
+        ),
+        (
+            ["report", "lsa-1layr"],
+            "Unknown model 'lsa-1layr'; known are {models}. Did you mean 'lsa-1layer'?",
+        ),
+        (
+            ["heads", "untrained:newtn,seed=3"],
+            "Unknown model 'newtn'; known are {models}. Did you mean 'newton'?",
+        ),
+        (
+            ["heads", "gd:stepz=3"],
+            "Unknown parameter of 'gd' 'stepz'; known are dim, lr, noise_std, points, steps. Did you mean 'steps'?",
+        ),
+        (["train", "lsa-1layr"], "Unknown recipe 'lsa-1layr'; known are {recipes}. Did you mean 'lsa-1layer'?"),
+        (
+            ["match", "gd", "--solvers", "gd", "newtn", *FEW],
+            "Unknown solver 'newtn'; known are {solvers}. Did you mean 'newton'?",
+        ),
+        (
+            ["probe", "gd", "--targets", "next_z", *FEW],
+            "Unknown target 'next_z'; known are next_y, w, w_ols, xty. Did you mean 'next_y'?",
+        ),
+        (
+            ["heads", "gd", "--device", "cud"],
+            "Unknown device 'cud'; known are auto, cpu, cuda. Did you mean 'cuda'?",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_an_unknown_name_is_bad_usage_and_answered_with_the_nearest(run, arguments, message):
+    from interp.models import CONSTRUCTIONS
+    from interp.solvers import SOLVERS
+    from interp.training import RECIPES
+
+    message = message.format(
+        models=", ".join(sorted([*zoo_entries(), *CONSTRUCTIONS])),
+        recipes=", ".join(sorted(RECIPES)),
+        solvers=", ".join(sorted(SOLVERS)),
+    )
+    assert_fails(run(*arguments), message, cli.BAD_USAGE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report"], "model"),
+        (["report", "gd", "--n-promts", "32"], "--n-prompts"),
+        (["report", "gd", "--n-prompts", "many"], "'many'"),
+        (["match", "gd", "--measure", "error"], "errors"),
+        (["train", "lsa-1layer", "--stepz", "3"], "--steps"),
+        (["train"], "Recipes: "),
+        (["zoo", "lsa-1layer"], "lsa-1layer"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_says_what_was_expected_without_a_traceback(run, arguments, said):
+    result = run(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert said in result.error
+    assert "Traceback" not in result.error
+
+
+def test_the_module_is_the_command():
+    result = subprocess.run(
+        [sys.executable, "-m", "interp", "zo"],
+        capture_output=True,
+        text=True,
+        cwd=Path(cli.__file__).parents[1],
+        check=False,
+    )
+    message = "Unknown command 'zo'; known are bench, heads, match, probe, report, train, zoo. Did you mean 'zoo'?"
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", f"interp: {message}\n")
+
+
+# Failures
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("command", [["heads", "gd"], ["match", "gd"], ["report", "gd"], [*TINY, "--out", "run"]])
+def test_a_device_that_is_not_there_is_named(run, tmp_path, command):
+    assert_fails(
+        run(*command, "--device", "cuda"),
+        f"Device 'cuda' needs a CUDA device, and PyTorch {torch.__version__} finds none that it can use. "
+        "Use device 'cpu', or 'auto' to take a CUDA device only where there is one.",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_that_does_not_exist_is_named(run):
+    assert_fails(
+        run("heads", "runs/none"),
+        "runs/none is not a folder; expected a run folder with config.json and model.safetensors.",
+    )
+
+
+def test_an_unfinished_run_is_named(run, copied):
+    (copied / "model.safetensors").unlink()
+    assert_fails(run("heads", copied), f"{copied} has no model.safetensors; it may be an unfinished run.")
+
+
+@pytest.mark.parametrize("command", ["report", "match", "probe", "heads"])
+def test_truncated_weights_are_named(run, copied, command):
+    path = copied / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    result = run(command, copied)
+    assert (result.status, result.out) == (1, "")
+    assert result.error.startswith(f"interp: {path} is truncated or not a safetensors file (")
+    assert result.error.endswith("); restore it, or train again.\n")
+    assert result.error.count("\n") == 1
+
+
+def test_a_truncated_config_is_named(run, copied):
+    path = copied / "config.json"
+    path.write_text(path.read_text()[:50])
+    result = run("heads", copied)
+    assert (result.status, result.out) == (1, "")
+    assert result.error.startswith(f"interp: {path} is not valid JSON (")
+    assert result.error.endswith("); restore it, or train again.\n")
+    assert result.error.count("\n") == 1
+
+
+def test_a_config_of_another_schema_is_named(run, copied):
+    path = copied / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "interp-run/9"}))
+    assert_fails(
+        run("heads", copied),
+        f"{path} has schema 'interp-run/9', this version reads 'interp-run/1'. "
+        "Open it with the version of interp that wrote it, or train again.",
+    )
+
+
+class Trap:
+    """Unpickling it is a test failure."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was opened",)
+
+
+def test_a_pickle_is_never_opened(run, copied):
+    path = copied / "model.safetensors"
+    path.write_bytes(pickle.dumps(Trap()))
+    assert_fails(
+        run("heads", copied), f"{path} is a pickle under another name. Pickles can run code and are never opened."
+    )
+    path.rename(copied / "model.pt")
+    assert_fails(
+        run("heads", copied),
+        f"{copied} has no model.safetensors; it may be an unfinished run. It holds model.pt, a pickle: those can run "
+        "code and are never opened here.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report"], "A report needs at least 16 prompts to select and to estimate on, got 2."),
+        (
+            ["match", "--solvers", "gd"],
+            "A split into a selection and an estimation half needs at least 4 prompts, got 2. Sample more prompts.",
+        ),
+        (["probe"], "Readouts need at least 8 prompts (half to fit, a quarter of it held out), got 2."),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_too_few_prompts_for_a_split_are_refused(run, tmp_path, arguments, message):
+    command, *options = arguments
+    assert_fails(run(command, "gd", "--n-prompts", 2, *options), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_prompt_is_too_few_for_an_interval(run):
+    message = "An interval over prompts needs at least 2 prompts, got 1. Give more prompts."
+    assert_fails(run("heads", "gd", "--n-prompts", 1), message)
+
+
+def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``interp zoo`` fail."""
+
+    def fail(arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(zoo_command, "run", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("Expected this, got that."), "Expected this, got that."),
+        (FileNotFoundError("The folder x does not exist."), "The folder x does not exist."),
+        (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied."),
+        (OSError(28, "No space left on device"), "No space left on device."),
+        (KeyboardInterrupt(), "Interrupted; what was written before stays."),
+        (
+            RuntimeError("a bug"),
+            "An unexpected RuntimeError stopped the command: a bug. This is a bug in interp; run again with "
+            "INTERP_DEBUG=1 to see where, and report it.",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_fails_ends_in_one_message(run, monkeypatch, error, message):
+    failing_with(error, monkeypatch)
+    assert_fails(run("zoo"), message)
+
+
+def test_in_debugging_errors_come_through(run, monkeypatch):
+    failing_with(RuntimeError("a bug"), monkeypatch)
+    monkeypatch.setenv(cli.DEBUG, "1")
+    with pytest.raises(RuntimeError, match=r"^a bug$"):
+        run("zoo")
+
+
+# Commands
+
+
+def test_train_writes_a_run_folder_and_says_where(run, tmp_path):
+    result = run(*TINY, "--out", "run")
+    assert (result.status, result.error) == (0, "")
+    assert result.out == "Wrote run. See it with: interp report run\n"
+    content = read_json(tmp_path / "run" / "config.json")
+    assert (content["recipe"]["steps"], content["recipe"]["batch_size"], content["seed"]) == (20, 16, 0)
+    assert run("heads", "run", "--n-prompts", 4).status == 0
+
+
+def test_train_names_the_folder_after_recipe_and_seed(run, tmp_path):
+    assert run(*TINY, "--seed", 5).status == 0
+    assert (tmp_path / "runs" / "lsa-1layer-seed5" / "model.safetensors").is_file()
+
+
+def test_fields_within_fields_are_options_too(run, tmp_path):
+    assert run(*TINY, "--out", "run", "--model.dim", 3, "--task.dim", 3, "--task.noise-std", 0.5).status == 0
+    content = read_json(tmp_path / "run" / "config.json")
+    assert (content["model"]["dim"], content["task"]["dim"], content["task"]["noise_std"]) == (3, 3, 0.5)
+
+
+def test_a_recipe_that_contradicts_itself_is_refused(run, tmp_path):
+    assert_fails(
+        run(*TINY, "--out", "run", "--model.dim", 3),
+        "Recipe 'lsa-1layer': the model reads inputs of dim 3, the task draws them of dim 10; change both.",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_not_replaced_unasked(run, copied):
+    before = (copied / "model.safetensors").read_bytes()
+    assert_fails(
+        run(*TINY, "--out", copied),
+        f"{copied} holds a run already; --resume goes on with it, --force replaces it.",
+    )
+    assert (copied / "model.safetensors").read_bytes() == before
+
+
+def test_force_replaces_a_run(run, copied):
+    before = (copied / "model.safetensors").read_bytes()
+    assert run(*TINY, "--out", copied, "--seed", 4, "--force").status == 0
+    assert (copied / "model.safetensors").read_bytes() != before
+    assert read_json(copied / "config.json")["seed"] == 4
+
+
+def test_resume_goes_on_to_the_same_weights(run, copied):
+    weights = (copied / "model.safetensors").read_bytes()
+    (copied / "model.safetensors").unlink()
+    for step in (20, 18):
+        (copied / "checkpoints" / f"step-{step:08d}.safetensors").unlink()
+    assert checkpoint_steps(copied)[-1] == 13
+    assert run(*TINY, "--out", copied, "--seed", 3, "--resume").status == 0
+    assert (copied / "model.safetensors").read_bytes() == weights
+
+
+def test_resume_refuses_another_recipe(run, copied):
+    assert_fails(
+        run(*TINY, "--out", copied, "--seed", 3, "--lr", 0.5, "--resume"),
+        f"{copied} holds a run of another recipe or seed (lr 0.001 there, 0.5 here); "
+        "resume with the same ones, or give another --out.",
+    )
+
+
+@pytest.fixture
+def quick_search(monkeypatch):
+    """Searches for hyperparameters are cut short: what they find is for the tests of matching."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    module = import_module("interp.solvers.search")  # the package has a function of this name
+    for name, value in {"FINE": 9, "COARSE": 5, "BESIDE": 2, "REFINED": 1, "EVALUATIONS": 4}.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("quick_search")
+def test_report_analyses_a_run_folder(run, trained, tmp_path):
+    arguments = ("report", str(trained), *FEW, "--seed", "7", "--out", "mine.html")
+    result = run(*arguments)
+    assert (result.status, result.error) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "mine.json"]
+    record = read_json(tmp_path / "mine.json")
+    assert record["environment"]["command"] == " ".join(["interp", *arguments])
+    assert (record["model"]["source"], record["model"]["seed"]) == ("run", 3)
+    page = read_page((tmp_path / "mine.html").read_text())
+    assert page.all("h1")[0].text == str(trained)
+    *lines, last = result.out.splitlines()
+    assert [line.split()[0] for line in lines] == [finding["verdict"] for finding in record["findings"]]
+    assert all(line.endswith(finding["id"]) for line, finding in zip(lines, record["findings"], strict=True))
+    assert last.endswith("Wrote mine.html and mine.json.")
+
+
+@pytest.mark.parametrize("place", ["report.html", "report.json"])
+def test_report_refuses_a_foreign_file_before_any_work(run, tmp_path, place, monkeypatch):
+    from interp.commands import report
+
+    monkeypatch.setattr(report, "build", None)
+    (tmp_path / place).write_text("years of work")
+    assert_fails(run("report", "gd"), f"{place} exists already. Give another path, or --force to replace it.")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["years of work"]
+
+
+def test_report_refuses_one_path_for_both_files(run, tmp_path):
+    message = "The page and its JSON would both be report.json; give them different paths."
+    assert_fails(run("report", "gd", "--out", "report.json"), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+TABLES = {
+    "match": (
+        ["match", "gd:steps=1,dim=2", "--solvers", "gd:lr=0.1", "ridge:alpha=1", "--steps", "1", "2", *FEW],
+        {
+            "match": {"layer", "solver", "step", "similarity", "ci_low", "ci_high", "random_init", "shuffled_targets"},
+            "verdicts": {"layer", "solver", "step", "similarity", "ci_low", "ci_high", "verdict", "alternatives"},
+        },
+    ),
+    "probe": (
+        ["probe", "gd:steps=1,dim=2", "--targets", "next_y", *FEW],
+        {"readouts": {"layer", "target", "r2", "ci_low", "ci_high", "random_init", "shuffled_targets"}},
+    ),
+    "heads": (
+        ["heads", "gd:steps=1,dim=2", "--n-prompts", "4", "--draws", "2"],
+        {
+            "scores": {"layer", "head", "score", "value", "ci_low", "ci_high", "chance"},
+            "ablation": {"layer", "head", "intervention", "loss", "increase", "ci_low", "ci_high"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_tables_are_shown_and_written(run, tmp_path, command):
+    arguments, tables = TABLES[command]
+    result = run(*arguments, "--out", "table.csv", "--json", "table.json")
+    assert (result.status, result.error) == (0, "")
+    record = read_json(tmp_path / "table.json")
+    assert list(record) == list(tables)
+    for name, columns in tables.items():
+        assert record[name], name
+        assert all(columns <= set(row) for row in record[name])
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    first = next(iter(record.values()))
+    assert [row["layer"] for row in rows] == [str(row["layer"]) for row in first]
+    assert set(rows[0]) == set(first[0])
+    assert "layer" in result.out
+
+
+def test_match_compares_what_was_asked_for(run, tmp_path):
+    arguments, _ = TABLES["match"]
+    run(*arguments, "--json", "table.json")
+    rows = read_json(tmp_path / "table.json")["match"]
+    fixed = {row["solver"]: row["hyperparameters"] for row in rows}
+    assert fixed.keys() == {"gd", "ridge", "zero", "mean"}
+    assert "0.1" in fixed["gd"]
+    assert {row["step"] for row in rows if row["solver"] == "gd"} == {1, 2}
+
+
+@pytest.mark.parametrize("option", ["--out", "--json"])
+@pytest.mark.parametrize("command", TABLES)
+def test_a_file_is_not_overwritten_unasked(run, tmp_path, command, option):
+    arguments, _ = TABLES[command]
+    place = tmp_path / "table"
+    place.write_text("years of work")
+    message = f"{place} exists already. Give another path, or --force to replace it."
+    assert_fails(run(*arguments, option, place), message)
+    assert place.read_text() == "years of work"
+    assert run(*arguments, option, place, "--force").status == 0
+    assert place.read_text() != "years of work"
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_one_path_for_both_tables_is_refused(run, tmp_path, command):
+    arguments, _ = TABLES[command]
+    message = "CSV and JSON would both be table; give them different paths."
+    assert_fails(run(*arguments, "--out", "table", "--json", "table"), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zoo_lists_the_models(run, tmp_path):
+    result = run("zoo", "--json", "zoo.json")
+    assert (result.status, result.error) == (0, "")
+    rows = read_json(tmp_path / "zoo.json")
+    assert [row["name"] for row in rows] == list(zoo_entries())
+    for row in rows:
+        entry = zoo_entries()[row["name"]]
+        assert (row["parameters"], row["bytes"], row["seed"]) == (entry.n_parameters, entry.n_bytes, entry.seed)
+        assert row["shows"] == entry.shows
+        assert row["name"] in result.out
+
+
+def test_zoo_does_not_overwrite_a_file_unasked(run, tmp_path):
+    (tmp_path / "zoo.json").write_text("years of work")
+    message = "zoo.json exists already. Give another path, or --force to replace it."
+    assert_fails(run("zoo", "--json", "zoo.json"), message)
+    assert run("zoo", "--json", "zoo.json", "--force").status == 0
+    assert [row["name"] for row in read_json(tmp_path / "zoo.json")] == list(zoo_entries())
