@@ -101,12 +101,6 @@ def test_what_is_light_loads_nothing_heavy(statement):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_subpackages_arrive_on_first_use():
-    code = "import interp; interp.tasks.LinearRegression; interp.load; interp.report.build"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
-
-
 def test_a_name_that_interp_lacks_is_answered_with_those_it_has():
     import interp
 
