@@ -16,6 +16,7 @@ from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
 from interp.matching import judge_layers, match_layers, probe_layers
+from interp.report import build
 from interp.tasks import LinearRegression, Prompts, TokenLayout
 
 
@@ -88,6 +89,12 @@ print(
         ["layer", "target", "r2", "ci_low", "random_init", "shuffled_targets"]
     ]
 )
+
+# %%
+# The whole report says the same with all its evidence; ``report.write("report.html", "report.json")`` would keep it.
+report = build(model, prompts[:64])
+for finding in report.findings:
+    print(f"{finding.verdict:<12} {finding.claim}: {finding.estimate:.3f}")
 
 # %%
 # And which algorithm do they resemble? A half-trained model need not resemble any, and the verdict says so.

@@ -20,13 +20,12 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config, items):
-    reason = "takes longer than a minute; ask for it with -m slow"
     slow_wanted = "slow" in config.getoption("markexpr")
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if "slow" in item.keywords and not slow_wanted:
-            item.add_marker(pytest.mark.skip(reason=reason))
+            item.add_marker(pytest.mark.skip(reason="ask for it with -m slow"))
 
 
 @pytest.fixture
@@ -45,14 +44,6 @@ def xs():
 def ys():
     """Targets for `xs` that no weight vector fits."""
     return torch.randn(6, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
-@pytest.fixture
-def prompts():
-    """32 prompts of 10 uniform examples and a query in 10 dimensions: von Oswald et al.'s set-up."""
-    from interp.tasks import LinearRegression
-
-    return LinearRegression().sample(32, seed=5)
 
 
 @pytest.fixture(scope="session")

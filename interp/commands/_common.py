@@ -56,7 +56,9 @@ def print_table(table: pd.DataFrame, title: str = "") -> None:
     """Show a table on standard output."""
     drawn = Table(title=title or None, title_justify="left")
     for column in table.columns:
-        drawn.add_column(str(column), justify="left" if table[column].dtype == object else "right", overflow="fold")
+        drawn.add_column(
+            str(column), justify="right" if pd.api.types.is_numeric_dtype(table[column]) else "left", overflow="fold"
+        )
     for row in table.itertuples(index=False):
         drawn.add_row(*(show(value) for value in row))
     console(table).print(drawn)

@@ -9,7 +9,6 @@ from typing import Annotated
 import tyro
 
 from interp._devices import resolve_device
-from interp._names import unknown_name
 from interp.commands._common import say
 from interp.training import RECIPES, Recipe, get_recipe, train
 
@@ -37,8 +36,6 @@ def run(arguments: Sequence[str]) -> None:
         (sys.stdout if asked else sys.stderr).write(usage)
         raise SystemExit(0 if asked else 2)
     name, *rest = arguments
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES)
     recipe = get_recipe(name)
 
     def train_recipe(

@@ -60,7 +60,9 @@ def interpolate_with_gd(model: RegressionTransformer, eta_over_n: float, share: 
     gd_qk, gd_ov = torch.zeros_like(qk), torch.zeros_like(ov)
     gd_qk[:, x, x] = torch.eye(model.cfg.dim)
     gd_ov[:, y, y] = -eta_over_n
+    parameter = next(model.parameters())
     mixed = RegressionTransformer(replace(model.cfg, head_width=model.cfg.d_model), model.task)
+    mixed.to(parameter.device, parameter.dtype)
     with torch.no_grad():
         for layer, block in enumerate(mixed.blocks):
             block.attn.W_Q.copy_(torch.lerp(qk / scale, gd_qk, share)[layer, None])

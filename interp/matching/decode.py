@@ -64,7 +64,8 @@ def probe_layers(
     Readouts and their penalties are chosen on the first half of the prompts, scores estimated on the second. Columns:
     layer (0 is the embedding), target, r2, ci_low, ci_high, nmse, cosine, alpha; with ``controls`` also random_init
     (mean R2 over untrained twins, readouts refitted), random_init_high, shuffled_targets (R2 of readouts fitted to
-    other prompts' targets) and shuffled_targets_high. Raises ValueError for unknown targets and fewer than 8 prompts.
+    other prompts' targets) and shuffled_targets_high. Raises ValueError for unknown targets, fewer than 8 prompts,
+    the target ``w`` on prompts without hidden weights, and as `match_layers` for models without ``untrained_twin``.
     """
     for name in targets:
         if name not in TARGETS:

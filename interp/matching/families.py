@@ -1,5 +1,6 @@
 """Candidates of a match: a solver with its free hyperparameters, and the steps to try."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,10 +52,23 @@ def make_family(
 
 
 def with_nulls(families: Sequence[Family]) -> list[Family]:
-    """The families, with the null predictors among them."""
-    named = {family.name for family in families}
+    """The families, with the null predictors among them.
+
+    Candidates of one name that the caller fixed are told apart by their hyperparameters. Raises ValueError for the
+    same candidate twice.
+    """
+    shared = {name for name, count in Counter(family.name for family in families).items() if count > 1}
+    apart = [
+        replace(family, name=f"{family.name} ({family.templates[0].describe()})")
+        if family.fixed and family.name in shared
+        else family
+        for family in families
+    ]
+    named = {family.name for family in apart}
+    if len(named) < len(apart):
+        raise ValueError(f"The same candidate is named twice among {[family.name for family in apart]}.")
     nulls = (make_family(name, many_prefixes=False) for name in NULL_SOLVERS if name not in named)
-    return [*families, *nulls]
+    return [*apart, *nulls]
 
 
 def _grid(steps: Sequence[int] | None, solver: AbstractSolver) -> tuple[int, ...]:

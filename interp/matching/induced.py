@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
-from interp.matching.readouts import columns_of, hook_names, layer_states, read_positions, run_options
+from interp.matching.readouts import columns_of, hook_names, layer_states, native_readout, read_positions, run_options
 from interp.models.protocol import HookedRegressor
 from interp.tasks import Prompts
 
@@ -18,8 +18,9 @@ Decoder = Callable[[int, Float[Tensor, "... d_model"]], Float[Tensor, " ..."]]
 
 
 def native_decoder(model: HookedRegressor) -> Decoder:
-    """The model's own readout at every layer."""
-    return lambda _, resid: model.decode(resid)  # type: ignore[attr-defined]  # checked by native_predictions
+    """The model's own readout at every layer. Raises ValueError for a model without ``decode``."""
+    decode = native_readout(model)
+    return lambda _, resid: decode(resid)
 
 
 def sensitivities(
@@ -27,7 +28,8 @@ def sensitivities(
 ) -> Float[Tensor, "layer prompt column dim"]:
     """``d prediction / d x_query`` of layers 0..n_layers, in float64: for a predictor linear in the query, its weights.
 
-    ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``.
+    ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``. Raises
+    ValueError for a model without ``decode`` where no decoder is given.
     """
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
         single = sensitivities(model, prompts.one_query_each(), decoder)
@@ -81,8 +83,7 @@ def fitted_weights(
     if count < prompts.dim:
         raise ValueError(f"{count} queries do not determine {prompts.dim} weights; ask at least {prompts.dim}.")
     decoder = decoder or native_decoder(model)
-    last_only = Prompts(xs=prompts.xs, ys=prompts.ys, w=prompts.w, n_queries=1, input_map=prompts.input_map)
-    asked = model.task.requery(last_only, count, seed)
+    asked = model.task.requery(prompts, count, seed)
     if getattr(model, "asks_in_parallel", False):
         states = layer_states(model, asked)
     else:

@@ -18,6 +18,7 @@ from interp.tasks import Prompts
 from probes.intervals import percentiles
 
 CONTROLS = ("random_init", "shuffled_targets")
+READOUTS = ("auto", "native", "refitted")
 
 
 def match_layers(
@@ -53,8 +54,10 @@ def match_layers(
     coincides (solvers whose best iterates give the same answers); and for each control c the columns c (its
     similarity), c_skill, c_skill_low, c_skill_high, each from the control's own best step.
 
-    Raises ValueError for unknown solvers or controls, fewer than 4 prompts, prompts of another dim than the model's,
-    or fewer than 2 columns.
+    Raises ValueError for unknown solvers, controls or readouts, too few prompts for the split (4, and 8 with a refitted
+    readout), prompts of another dim than the model's, fewer than 2 columns, prompts without hidden weights where more
+    queries are to be drawn, a model without ``decode`` for the native readout or without ``untrained_twin`` for that
+    control.
     """
     return match_measures(
         model,
@@ -86,7 +89,7 @@ def match_measures(
     seed: int = 0,
 ) -> dict[Measure, pd.DataFrame]:
     """The tables of `match_layers` for several measures, from one fit of the hyperparameters. Arguments as there."""
-    _check(model, prompts, controls)
+    _check(model, prompts, controls, readout)
     asked = ask_many_queries(model, prompts, n_queries, seed)
     points = columns_of(model, asked)
     first_column = 0 if points is None else first_point
@@ -121,7 +124,9 @@ def match_measures(
     }
 
 
-def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str]) -> None:
+def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], readout: str) -> None:
+    if readout not in READOUTS:
+        raise ValueError(f"Unknown readout {readout!r}; known are {', '.join(READOUTS)}.")
     unknown = sorted(set(controls) - set(CONTROLS))
     if unknown:
         raise ValueError(f"Unknown control(s) {', '.join(unknown)}; known are {', '.join(CONTROLS)}.")
@@ -192,7 +197,7 @@ def _r2(residual: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _control_columns(family: int, controls: dict[str, list[PipelineRun]]) -> dict[str, np.ndarray]:
-    """Columns of one family's controls, each [layer]: means over the runs, and their intervals' outermost ends."""
+    """Columns of one family's controls, each [layer]: means over the runs, and their intervals' highest ends."""
     columns = {}
     for name, runs in controls.items():
         scores = [_best_scores(run.fitted[family], run) for run in runs]  # [run] of (similarity, skill, low, high)

@@ -7,7 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
+from interp.matching.similarity import (
+    prediction_r2,
+    similarity_of_errors,
+    similarity_of_weights,
+    unit_vectors,
+)
 from interp.solvers import NULL_SOLVERS, AbstractSolver, Regressions, make_solver
 
 Measure = Literal["errors", "weights"]
@@ -34,7 +39,7 @@ class Observed:
         iterates = solver.trace(self.problems, steps).weights
         n_prefixes = iterates.shape[2]
         by_prefix = (
-            _unit(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)
+            unit_vectors(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)
         )  # queries of one prefix share its solver weights
         kept = slice(self.first_column if n_prefixes > 1 else 0, None)
         lengths = by_prefix.norm(dim=-1)
@@ -80,8 +85,3 @@ class Observed:
 
     def _kept(self, values: Tensor) -> Tensor:
         return values[..., self.first_column :]
-
-
-def _unit(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-    norm = vectors.norm(dim=-1, keepdim=True)
-    return vectors / norm.where(norm > 0, 1.0)

@@ -1,6 +1,6 @@
 """What each layer predicts: the hidden states at the predicted points, and readouts of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -80,15 +80,31 @@ def native_predictions(
     model: HookedRegressor, states: Float[Tensor, "layer prompt column d_model"]
 ) -> Float[Tensor, "layer prompt column"]:
     """Every layer read with the model's own readout, in float64. Raises ValueError for a model without ``decode``."""
-    decode = getattr(model, "decode", None)
+    with torch.no_grad():
+        return native_readout(model)(states).double()
+
+
+def native_readout(model: HookedRegressor) -> Callable[[Tensor], Tensor]:
+    """The model's own readout of a residual stream. Raises ValueError for a model without ``decode``."""
+    decode: Callable[[Tensor], Tensor] | None = getattr(model, "decode", None)
     if decode is None:
         raise ValueError(
             f"{type(model).__name__} has no method decode(resid), which the native readout needs; "
             "add one, or use readout='refitted'."
         )
-    with torch.no_grad():
-        predictions: Tensor = decode(states)
-    return predictions.double()
+    return decode
+
+
+@torch.no_grad()
+def model_answers(
+    model: HookedRegressor, prompts: Prompts, *, batch_size: int = 2048
+) -> Float[Tensor, "prompt column"]:
+    """What the model itself answers, in float64: its predictions at every column of the prompts."""
+    if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
+        single = model_answers(model, prompts.one_query_each(), batch_size=batch_size)
+        return single.reshape(len(prompts), prompts.n_queries)
+    batches = (prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size))
+    return torch.cat([model(model.tokens(batch), **run_options(batch)) for batch in batches]).double()
 
 
 def default_readout(model: HookedRegressor) -> str:

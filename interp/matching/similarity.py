@@ -30,7 +30,7 @@ def similarity_of_weights(
 
     A vector of exactly 0 has no direction and scores 0.
     """
-    a, b = _unit(layers), _unit(iterates)
+    a, b = unit_vectors(layers), unit_vectors(iterates)
     return torch.einsum("lptd,sptd->lsp", a, b) / layers.shape[2]
 
 
@@ -51,12 +51,13 @@ def prediction_r2(
 def _cosines(a: Tensor, b: Tensor, floor: Float[Tensor, " prompt"]) -> Float[Tensor, "layer step prompt"]:
     norm_a, norm_b = a.norm(dim=-1), b.norm(dim=-1)
     none_a, none_b = norm_a <= floor, norm_b <= floor
-    product = torch.einsum("lpc,spc->lsp", _unit(a), _unit(b))
+    product = torch.einsum("lpc,spc->lsp", unit_vectors(a), unit_vectors(b))
     some = none_a[:, None] | none_b
     both = none_a[:, None] & none_b
     return product.masked_fill(some, 0.0).masked_fill(both, 1.0)
 
 
-def _unit(vectors: Float[Tensor, "... component"]) -> Float[Tensor, "... component"]:
+def unit_vectors(vectors: Float[Tensor, "... component"]) -> Float[Tensor, "... component"]:
+    """Each vector along the last axis divided by its norm; a vector of 0 stays 0."""
     norm = vectors.norm(dim=-1, keepdim=True)
     return vectors / norm.where(norm > 0, 1.0)

@@ -43,8 +43,9 @@ def judge_layers(table: pd.DataFrame) -> list[LayerVerdict]:
     *Supported*: the lower end of the best family's similarity is above 0.9, and above the null predictors' upper ends,
     and the lower end of its skill is above the upper end of every control's. *Refuted*: the upper end of the
     similarity is below 0.9, or that of the skill below the lower end of a control's. Else *inconclusive*; so too
-    without the controls. Where best iterates of several families give the same answers, the family that fits the
-    whole model best is named, and among equals the one with fewest free hyperparameters.
+    without the control of untrained twins. Where best iterates of several families give the same answers, the family
+    that fits the whole model best is named, and among equals the one with fewest free hyperparameters. Raises
+    ValueError for a table without candidates.
     """
     best = table[table["best"] & (table["layer"] > 0)]
     candidates = best[~best["solver"].isin(NULL_SOLVERS)]
@@ -66,7 +67,7 @@ def _judge(layer: object, rows: pd.DataFrame, nulls: pd.DataFrame, fit: "pd.Seri
     named = equals.sort_values(["n_free", "similarity"], ascending=[True, False]).iloc[0]
     others = rows[~rows["solver"].isin(same["solver"])]
     alternatives = tuple(others[others["ci_high"] >= named["ci_low"]]["solver"])
-    null = nulls.iloc[int(nulls["similarity"].argmax())]
+    null = nulls.iloc[int(nulls["ci_high"].argmax())]
     control_names = [name.removesuffix("_skill") for name in rows.columns if name.endswith("_skill")]
     verdict, reason = _decide(named, null, control_names)
     if verdict == "refuted":
@@ -107,4 +108,4 @@ def _decide(row: "pd.Series[float]", null: "pd.Series[float]", controls: list[st
     for name in controls:
         if row["skill_low"] <= row[f"{name}_skill_high"]:
             return "inconclusive", f"the control {name} reaches a skill of up to {row[f'{name}_skill_high']:.3f}"
-    return "supported", "above 0.9, above every control and every null predictor"
+    return "supported", f"above {THRESHOLD}, above every control and every null predictor"

@@ -14,7 +14,10 @@ from interp.models.config import TransformerConfig
 
 def is_hooked(module: nn.Module) -> bool:
     """Whether anyone looks at the module or at a part of it, through TransformerLens's hooks or PyTorch's own."""
-    return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in module.modules())
+    return any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in module.modules()
+    )
 
 
 class Attention(nn.Module):

@@ -56,6 +56,8 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "n_heads"):
             _require(getattr(self, name) >= 1, f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("width", "head_width", "mlp_width", "d_pos", "n_ctx"):
+            _require(getattr(self, name) >= 0, f"`{name}` must be at least 0, got {getattr(self, name)}.")
         concatenated = self.positions != "none" and self.position_mode == "concatenate"
         _require(
             concatenated == (self.d_pos > 0),

@@ -44,7 +44,7 @@ def gd_plus(
 def newton(
     *, steps: int = 1, dim: int = 5, alpha: float = 0.0, points: int = 0, noise_std: float = 0.0
 ) -> RegressionTransformer:
-    """Iterative Newton from M_0 = alpha S in ``steps + 2`` layers of width 2 dim + 3 (design section 5).
+    """Iterative Newton from M_0 = alpha S in ``steps + 2`` layers of width 2 dim + 3.
 
     The stream holds (x, y, m, a, b). Layer 1 writes m = alpha S x. In each later layer one head adds
     -(1/2) M S M x to m and another writes y^T X M x into b; the linear MLP doubles m and moves b into a. Layer

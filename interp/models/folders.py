@@ -94,6 +94,15 @@ def write_config(
     write_atomically(folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
 
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder was written by this toolkit, in any version of its schema."""
+    try:
+        content = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and str(content.get("schema")).startswith(SCHEMA.split("/")[0])
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read and check the frame of config.json.
 

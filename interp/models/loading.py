@@ -28,13 +28,12 @@ def load(name_or_path: str | Path) -> RegressionTransformer:
         entry.verify()
         return load_folder(entry.folder, name=text, source="zoo")
     base, colon, _ = text.partition(":")
-    if base in CONSTRUCTIONS or (colon and not Path(text).exists()):
+    if base in CONSTRUCTIONS:
         name, parameters = parse_spec(text)
         return build_construction(name, parameters)
-    path = Path(text)
-    if path.exists() or "/" in text:
-        return load_folder(path)
-    raise unknown_name("model", text, [*zoo_entries(), *CONSTRUCTIONS])
+    if text and (Path(text).exists() or ("/" in text and not colon)):
+        return load_folder(text)
+    raise unknown_name("model", base, [*zoo_entries(), *CONSTRUCTIONS])
 
 
 def _load_untrained(text: str) -> RegressionTransformer:

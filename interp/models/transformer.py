@@ -109,8 +109,9 @@ class RegressionTransformer(HookedRootModule):
         return self.cfg.readout == "negated_y" or int((self.W_U != 0).sum()) == 1
 
     def untrained_twin(self, seed: int) -> Self:
-        """The same architecture with the initial weights of ``seed``."""
-        return type(self)(self.cfg, self.task, seed=seed).to(next(self.parameters()).device)
+        """The same architecture with the initial weights of ``seed``, on the same device and in the same precision."""
+        parameter = next(self.parameters())
+        return type(self)(self.cfg, self.task, seed=seed).to(parameter.device, parameter.dtype)
 
     def run_with_cache(self, *args: Any, return_cache_object: bool = True, **kwargs: Any) -> Any:
         """As HookedRootModule's, with an `ActivationCache` (or a plain dict if ``return_cache_object`` is False)."""

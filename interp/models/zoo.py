@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from interp._names import unknown_name
-
 FOLDER = Path(__file__).parent / "zoo"
 INDEX = FOLDER / "index.json"
 
@@ -49,10 +47,3 @@ class ZooEntry:
 def zoo_entries() -> dict[str, ZooEntry]:
     """The shipped models by name."""
     return {name: ZooEntry(name=name, **fields) for name, fields in json.loads(INDEX.read_text()).items()}
-
-
-def zoo_entry(name: str) -> ZooEntry:
-    """One shipped model. Raises ValueError for an unknown name, naming the nearest."""
-    if name not in zoo_entries():
-        raise unknown_name("zoo model", name, zoo_entries())
-    return zoo_entries()[name]

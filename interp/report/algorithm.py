@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from interp._seeds import derive_seed
 from interp.matching import (
     LayerVerdict,
     align,
@@ -73,10 +74,10 @@ def write_algorithm(
 def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:
     return Figure(
         title=f"Similarity of {measure}: layer by solver step",
-        caption=f"{what}, averaged over the estimation prompts; 1 (yellow) is the same direction. Boxed: the step "
-        "chosen for the layer on the selection prompts, after one set of hyperparameters was fitted for all layers. A "
-        "layer that the zero predictor matches as well tells nothing. Blank cells are steps at which the solver "
-        "diverged.",
+        caption=f"{what}, averaged over the estimation prompts; 1 (yellow) is the same direction, 0 and below is "
+        "darkest. Boxed: the step chosen for the layer on the selection prompts, after one set of hyperparameters was "
+        "fitted for all layers. A layer that the zero predictor matches as well tells nothing. Blank cells are steps "
+        "at which the solver diverged.",
         svg=to_svg(draw_match(table)),
         table=f"match_{measure}",
     )
@@ -146,7 +147,7 @@ def _step_size_finding(model: RegressionTransformer, seed: int) -> Finding:
 
     Both are ratios of sums over the same fresh prompts, many of them, since the best step varies from sample to sample.
     """
-    prompts = model.task.sample(STEP_PROMPTS, seed=seed, n_queries=4)
+    prompts = model.task.sample(STEP_PROMPTS, seed=derive_seed(seed, "step size"), n_queries=4)
     problems = problems_of(model, prompts)
     moment = problems.sums()[1][:, 0]  # [prompt dim]
     one_step = torch.einsum("pqd,pd->pq", problems.queries[:, 0], moment)

@@ -24,20 +24,18 @@ from interp.report.learned import write_learned
 from interp.report.tokens import write_tokens
 from interp.tasks import Prompts
 
+LEAST_PROMPTS = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report is made with. Raises ValueError for fewer than 16 prompts, too few to select and estimate on."""
+    """What a report is made with."""
 
     n_prompts: int = 512
     """Contexts, half to select on and half to estimate on."""
     n_queries: int = 32
     """Queries asked of each context, for models that predict the query alone."""
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n_prompts < 16:
-            raise ValueError(f"A report needs at least 16 prompts to select and to estimate on, got {self.n_prompts}.")
 
 
 def build(
@@ -54,8 +52,13 @@ def build(
     """
     options = options or ReportOptions()
     began = time.monotonic()
+    drawn = prompts is None
     if prompts is None:
         prompts = model.task.sample(options.n_prompts, seed=options.seed)
+    if len(prompts) < LEAST_PROMPTS:
+        raise ValueError(
+            f"A report needs at least {LEAST_PROMPTS} prompts to select and to estimate on, got {len(prompts)}."
+        )
     asked = ask_many_queries(model, prompts, options.n_queries, options.seed)
     single = prompts if prompts.n_queries == 1 else prompts.one_query_each()[:: prompts.n_queries]
     writers: tuple[Callable[[], Chapter], ...] = (
@@ -76,7 +79,7 @@ def build(
         "seconds": round(time.monotonic() - began, 1),
         "prompts": len(prompts),
         "queries per prompt": asked.n_queries,
-        "prompt seed": options.seed,
+        "prompt seed": options.seed if drawn else "prompts were given",
         "versions": {"python": platform.python_version(), **current_versions()},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads",

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from interp.matching.verdict import Verdict
 from interp.report.document import Section
-from interp.report.finding import Finding, Verdict
+from interp.report.finding import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,10 +70,13 @@ class Report:
         cannot be written to, and ValueError for one place named twice. Both are checked before either is written.
         """
         check_places(html, json, force=force)
+        contents: list[tuple[Path, str]] = []
         if html is not None:
-            write_atomically(Path(html), render_html(self))
+            contents.append((Path(html), render_html(self)))
         if json is not None:
-            write_atomically(Path(json), _dumps(self.to_record()))
+            contents.append((Path(json), _dumps(self.to_record())))
+        for path, content in contents:
+            write_atomically(path, content)
 
 
 def check_places(html: Path | str | None, json_path: Path | str | None, *, force: bool) -> None:

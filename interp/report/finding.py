@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Verdict = Literal["supported", "refuted", "inconclusive"]
+from interp.matching.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

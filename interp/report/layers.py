@@ -3,11 +3,12 @@
 import pandas as pd
 
 from interp.matching import probe_layers
+from interp.matching.verdict import Verdict
 from interp.models.protocol import HookedRegressor
 from interp.report.chapter import Chapter
 from interp.report.document import Figure, Section
 from interp.report.figures import draw_readouts
-from interp.report.finding import Finding, Verdict
+from interp.report.finding import Finding
 from interp.report.render import to_svg
 from interp.tasks import Prompts
 

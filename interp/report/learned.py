@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.matching.readouts import columns_of, layer_states, native_predictions, problems_of
+from interp.matching.readouts import columns_of, model_answers, problems_of
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.report.chapter import Chapter, count_of, judge_range
@@ -33,7 +33,7 @@ def write_learned(model: HookedRegressor, prompts: Prompts) -> Chapter:
         errors = (predictions - problems.targets)[:, informed]
         return np.asarray(0.5 * errors.square().mean(-1))
 
-    losses = {"the model": per_prompt(_answers(model, prompts).to(problems.targets))}
+    losses = {"the model": per_prompt(model_answers(model, prompts).to(problems.targets))}
     gd_name = f"best {count_of(steps, 'gd step')}"
     for name, solver, count in (
         ("zero", ZeroPredictor(), 1),
@@ -42,7 +42,7 @@ def write_learned(model: HookedRegressor, prompts: Prompts) -> Chapter:
         ("ols", OrdinaryLeastSquares(), 1),
     ):
         losses[name] = per_prompt(solver.predict(problems, (count,))[0])
-    twin_losses = [per_prompt(_answers(twin, prompts).to(problems.targets)) for twin in make_twins(model)]
+    twin_losses = [per_prompt(model_answers(twin, prompts).to(problems.targets)) for twin in make_twins(model)]
     table = _table(losses)
     figure = Figure(
         title="Loss of the model and of known predictors",
@@ -63,11 +63,6 @@ def write_learned(model: HookedRegressor, prompts: Prompts) -> Chapter:
         ),
         tables={"losses": table},
     )
-
-
-def _answers(model: HookedRegressor, prompts: Prompts) -> Any:
-    """The model's own answers, in float64."""
-    return native_predictions(model, layer_states(model, prompts)[-1:])[0]
 
 
 def _table(losses: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -34,11 +34,14 @@ class AbstractSolver(ABC):
 
     @abstractmethod
     def trace(self, problems: Regressions, steps: Sequence[int]) -> SolverTrace:
-        """Iterates on the given problems: one prediction per column, one weight vector per prefix."""
+        """Iterates on the given problems, at ``steps`` as in `run`.
+
+        In place of points, predictions are [step prompt column] and weights [step prompt prefix dim].
+        """
 
     @abstractmethod
     def predict(self, problems: Regressions, steps: Sequence[int]) -> Float[Tensor, "step prompt column"]:
-        """Predictions alone, for searches that evaluate many hyperparameters."""
+        """The predictions of `trace` alone, for searches that evaluate many hyperparameters."""
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """The free hyperparameters and where to look for them, in the units of this data. None by default."""

@@ -43,11 +43,17 @@ class Prompts:
                 f"`w` needs one weight vector per prompt: expected shape {(self.xs.shape[0], self.xs.shape[2])}, "
                 f"got {tuple(self.w.shape)}."
             )
+        expected_map = (self.xs.shape[0], self.xs.shape[2], self.xs.shape[2])
+        if self.input_map is not None and self.input_map.shape != expected_map:
+            raise ValueError(
+                f"`input_map` needs one square matrix per prompt: expected shape {expected_map}, "
+                f"got {tuple(self.input_map.shape)}."
+            )
         if not 1 <= self.n_queries <= self.n_points:
             raise ValueError(
                 f"`n_queries` must lie between 1 and the number of points ({self.n_points}), got {self.n_queries}."
             )
-        for name in ("xs", "ys", "w"):
+        for name in ("xs", "ys", "w", "input_map"):
             values = getattr(self, name)
             # A sum is finite if all its terms are, and much faster to take; only where it is not need one look closer.
             if values is not None and not values.sum().isfinite() and not torch.isfinite(values).all():

@@ -10,10 +10,10 @@ from interp._progress import track
 from interp._records import to_record
 from interp._seeds import derive_seed
 from interp.models.folders import (
-    CONFIG,
     WEIGHTS,
     ModelInfo,
     current_versions,
+    is_run_folder,
     load_folder,
     read_config,
     save_folder,
@@ -22,8 +22,8 @@ from interp.models.folders import (
 )
 from interp.models.transformer import RegressionTransformer
 from interp.tasks import Prompts
-from interp.training.checkpoints import checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
-from interp.training.metrics import MetricsLog
+from interp.training.checkpoints import checkpoint_path, checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
+from interp.training.metrics import METRICS, MetricsLog
 from interp.training.recipe import Recipe
 
 
@@ -49,6 +49,8 @@ def train(
     Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe or seed,
     DivergedError when the loss stops being finite.
     """
+    if resume and force:
+        raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
     folder = None if out is None else Path(out)
     model = RegressionTransformer(recipe.model, recipe.task, seed=seed).to(device)
     optimizer = torch.optim.AdamW(
@@ -69,19 +71,21 @@ def train(
         note = ""
         for step in range(start, recipe.steps):
             loss = _update(model, optimizer, recipe, seed, step)
-            if step % recipe.log_every == 0 or step == recipe.steps - 1:
+            done = step + 1
+            logs = step % recipe.log_every == 0 or done == recipe.steps
+            saves = folder is not None and (is_kept(done) or done % recipe.resume_every == 0 or done == recipe.steps)
+            if logs or saves:
                 value = loss.item()
                 if not math.isfinite(value):
                     raise DivergedError(
                         f"Training diverged: the loss is {value} at step {step}. Lower `lr` or `clip_norm`"
                         + ("." if folder is None else f"; the checkpoints in {folder} stay.")
                     )
-                if metrics is not None:
+                if logs and metrics is not None:
                     metrics.write({"step": step, "loss": value, "lr": recipe.lr_at(step)})
                 note = f"loss {value:.4f}"
             tracker.advance(note)
-            done = step + 1
-            if folder is not None and (is_kept(done) or done % recipe.resume_every == 0 or done == recipe.steps):
+            if saves and folder is not None:
                 save_checkpoint(folder, done, model, optimizer)
     recipe_record = to_record(recipe)
     if folder is not None:
@@ -124,8 +128,7 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
     """Make the folder ready and return the number of updates already done there."""
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not resume:
-        ours = folder.is_dir() and (folder / CONFIG).is_file()
-        if not ours:
+        if not is_run_folder(folder):
             raise FileExistsError(f"{folder} exists and is not a run of ours; give another --out.")
         if not force:
             raise FileExistsError(f"{folder} holds a run already; --resume goes on with it, --force replaces it.")
@@ -148,8 +151,8 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
 def _clear_run(folder: Path) -> None:
     """Remove what a run wrote, and nothing else."""
     for step in checkpoint_steps(folder):
-        (folder / "checkpoints" / f"step-{step:08d}.safetensors").unlink()
-    for name in (WEIGHTS, "metrics.jsonl"):
+        checkpoint_path(folder, step).unlink()
+    for name in (WEIGHTS, METRICS):
         (folder / name).unlink(missing_ok=True)
 
 

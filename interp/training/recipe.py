@@ -44,6 +44,12 @@ class Recipe:
             raise ValueError(f"Recipe {self.name!r}: `warmup` must lie in 0..{self.steps}, got {self.warmup}.")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"Recipe {self.name!r}: `lr` must be positive and finite, got {self.lr}.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"Recipe {self.name!r}: `betas` must lie in [0, 1), got {self.betas}.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"Recipe {self.name!r}: `weight_decay` must be finite and not negative, got {self.weight_decay}."
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"Recipe {self.name!r}: `clip_norm` must be positive or none, got {self.clip_norm}.")
         if self.model.dim != self.task.dim:

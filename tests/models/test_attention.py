@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from interp.models.attention import Attention
+from interp.models.attention import Attention, is_hooked
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
 KINDS = ("linear", "relu", "softmax")
@@ -115,6 +115,24 @@ def test_the_last_layers_shortcut_predicts_what_the_full_layer_does(kind):
     )
     assert states[0].shape[1] == tokens.shape[1]  # with a hook the layer covers every position
     assert_close(model(tokens, n_queries=3), full)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+    ],
+)
+def test_every_kind_of_hook_anywhere_inside_is_noticed(register):
+    block = tiny_model().blocks[-1]
+    assert not is_hooked(block)
+    handle = getattr(block.attn.hook_z, register)(lambda module, *values: None)
+    assert is_hooked(block)
+    handle.remove()
+    assert not is_hooked(block)
 
 
 @every_kind

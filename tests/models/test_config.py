@@ -31,6 +31,10 @@ def test_one_kind_of_attention_stands_for_all_layers():
         ({"dim": 0}, "`dim` must be at least 1, got 0."),
         ({"n_layers": 0}, "`n_layers` must be at least 1, got 0."),
         ({"n_heads": -1}, "`n_heads` must be at least 1, got -1."),
+        *(
+            ({name: -2}, f"`{name}` must be at least 0, got -2.")
+            for name in ("width", "head_width", "mlp_width", "d_pos", "n_ctx")
+        ),
         (
             {"d_pos": 4},
             "`d_pos` is the width of concatenated positions and 0 without them, got 4 with positions='none', "

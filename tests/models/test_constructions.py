@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 import interp
 from interp.models import RegressionTransformer
-from interp.models.constructions import CONSTRUCTIONS
+from interp.models.constructions import CONSTRUCTIONS, build_construction
 from interp.models.folders import describe_model
 from interp.solvers import Regressions, make_solver
 from interp.tasks import LinearRegression, Prompts
@@ -101,7 +101,6 @@ def test_the_noise_is_the_tasks():
         ("gd++:gamma=-1", "'gamma' of 'gd++' must be a number from 0 up, got -1."),
         ("gd:lr=fast", "'lr' of 'gd' must be a number from 0 up, got 'fast'."),
         ("gd:points=1", "A construction needs at least one example before the query, got points=1."),
-        ("gdd:steps=2", "Unknown construction 'gdd'; known are gd, gd++, newton. Did you mean 'gd'?"),
         ("gd:", "'gd:' ends after the colon; write 'gd' or 'gd:key=value'."),
         ("gd:steps", "Cannot read 'steps' in 'gd:steps'; expected key=value pairs divided by commas."),
         ("gd:steps=2,steps=3", "'steps' is given twice in 'gd:steps=2,steps=3'."),
@@ -110,6 +109,11 @@ def test_the_noise_is_the_tasks():
 def test_a_construction_that_cannot_be_built_is_refused(spec, message):
     with raises_exactly(ValueError, message):
         interp.load(spec)
+
+
+def test_an_unknown_construction_is_answered_with_the_nearest():
+    with raises_exactly(ValueError, "Unknown construction 'gdd'; known are gd, gd++, newton. Did you mean 'gd'?"):
+        build_construction("gdd", {"steps": 2})
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])

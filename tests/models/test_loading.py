@@ -92,16 +92,18 @@ def test_a_run_folder_has_untrained_twins_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("text", "name", "hint"),
     [
-        ("lsa-tny", " Did you mean 'lsa-tiny'?"),
-        ("newtonn", " Did you mean 'newton'?"),
-        ("zzz", ""),
+        ("lsa-tny", "lsa-tny", " Did you mean 'lsa-tiny'?"),
+        ("newtonn", "newtonn", " Did you mean 'newton'?"),
+        ("gdd:steps=2", "gdd", " Did you mean 'gd'?"),
+        ("zzz", "zzz", ""),
+        ("", "", ""),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
+def test_an_unknown_name_is_answered_with_the_nearest(text, name, hint):
     with raises_exactly(ValueError, f"Unknown model {name!r}; known are gd, gd++, lsa-tiny, newton.{hint}"):
-        interp.load(name)
+        interp.load(text)
 
 
 def test_a_path_that_does_not_exist_is_named():
@@ -125,7 +127,7 @@ def test_a_damaged_zoo_model_is_refused(small_zoo):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    expected = zoo.zoo_entry("lsa-tiny").sha256[:12]
+    expected = zoo.zoo_entries()["lsa-tiny"].sha256[:12]
     with raises_exactly(
         ValueError,
         f"The zoo model 'lsa-tiny' is damaged: its weights have SHA-256 {hashlib.sha256(data).hexdigest()[:12]}..., "
@@ -134,13 +136,8 @@ def test_a_damaged_zoo_model_is_refused(small_zoo):
         interp.load("lsa-tiny")
 
 
-def test_an_unknown_zoo_entry_is_answered_with_the_nearest():
-    with raises_exactly(ValueError, "Unknown zoo model 'lsa'; known are lsa-tiny. Did you mean 'lsa-tiny'?"):
-        zoo.zoo_entry("lsa")
-
-
 def test_an_entry_states_the_size_of_its_weights(small_zoo):
-    entry = zoo.zoo_entry("lsa-tiny")
+    entry = zoo.zoo_entries()["lsa-tiny"]
     assert entry.n_bytes == (small_zoo / "lsa-tiny" / "model.safetensors").stat().st_size
     with pytest.raises(FileNotFoundError):
         replace(entry, name="gone").verify()

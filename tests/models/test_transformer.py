@@ -234,6 +234,11 @@ def test_an_untrained_twin_is_the_architecture_with_the_initial_weights_of_its_s
     assert not torch.equal(twin.blocks[0].attn.W_Q, model.blocks[0].attn.W_Q)
 
 
+def test_an_untrained_twin_has_the_models_precision():
+    for dtype in (torch.float32, torch.float64):
+        assert tiny_model().to(dtype).untrained_twin(0).W_Q.dtype == dtype
+
+
 def test_tokens_come_in_the_models_precision():
     model = tiny_model()
     prompts = model.task.sample(2)

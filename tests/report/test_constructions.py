@@ -7,13 +7,13 @@ from tests.report.quick import quick_report
 
 
 def assert_supported_step_by_step(report: Report, solver: str, lead: int = 0):
-    """Every layer follows the solver, its step ``lead`` behind the layer; layers before that predict 0."""
+    """Layer l follows step l - ``lead`` of the solver; layers that would be before step 0 predict nothing yet."""
     findings = {finding.id: finding for finding in report.findings}
     n_layers = report.model["config"]["n_layers"]
     for layer in range(1, n_layers + 1):
         for suffix in ("", ".weights"):
             finding = findings[f"algorithm.layer{layer}{suffix}"]
-            if layer <= lead:
+            if layer < lead:
                 assert finding.verdict != "supported"
                 continue
             assert (finding.details["solver"], finding.details["step"]) == (solver, layer - lead)

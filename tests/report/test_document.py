@@ -139,11 +139,20 @@ def test_a_write_that_fails_leaves_the_earlier_report_whole(places, tmp_path, mo
     assert sorted(tmp_path.iterdir()) == sorted(places)  # no scratch files
 
 
-def test_a_page_that_cannot_be_rendered_leaves_the_earlier_report_whole(places):
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"tables": {"numbers": pd.DataFrame({"value": [1.0]})}}, UndefinedError, "no attribute 'more numbers'"),
+        ({"environment": {"seconds": float("nan")}}, ValueError, "not JSON compliant"),
+        ({"environment": {"what": {1, 2}}}, TypeError, "^set cannot be written to JSON$"),
+    ],
+    ids=["a page that lacks a table", "a number that is none", "a value that JSON does not know"],
+)
+def test_what_cannot_be_written_down_leaves_the_earlier_report_whole(places, fields, error, message):
     made_up_report().write(*places)
     before = [place.read_bytes() for place in places]
-    with pytest.raises(UndefinedError, match="has no attribute 'more numbers'"):
-        made_up_report(tables={"numbers": pd.DataFrame({"value": [1.0]})}).write(*places)
+    with pytest.raises(error, match=message):
+        made_up_report(**fields).write(*places)
     assert [place.read_bytes() for place in places] == before
 
 

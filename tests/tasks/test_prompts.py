@@ -79,6 +79,10 @@ def test_a_split_needs_four_prompts():
             {"w": torch.zeros(3, 3)},
             "`w` needs one weight vector per prompt: expected shape (2, 3), got (3, 3).",
         ),
+        (
+            {"input_map": torch.zeros(2, 3, 4)},
+            "`input_map` needs one square matrix per prompt: expected shape (2, 3, 3), got (2, 3, 4).",
+        ),
         ({"n_queries": 0}, "`n_queries` must lie between 1 and the number of points (5), got 0."),
         ({"n_queries": 6}, "`n_queries` must lie between 1 and the number of points (5), got 6."),
         *(
@@ -91,6 +95,7 @@ def test_a_split_needs_four_prompts():
                 ("xs", (2, 5, 3), torch.nan),
                 ("ys", (2, 5), torch.inf),
                 ("w", (2, 3), -torch.inf),
+                ("input_map", (2, 3, 3), torch.nan),
             ]
         ),
     ],

@@ -180,6 +180,19 @@ def test_a_foreign_folder_is_never_written_to(tmp_path, force):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"schema": "thesis/1"}'], ids=str)
+def test_a_folder_is_not_ours_for_holding_a_config(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with raises_exactly(FileExistsError, f"{tmp_path} exists and is not a run of ours; give another --out."):
+        train(tiny_recipe(), tmp_path, force=True)
+    assert (tmp_path / "config.json").read_text() == content
+
+
+def test_resuming_and_replacing_exclude_each_other(tmp_path):
+    with raises_exactly(ValueError, "--resume goes on with a run and --force replaces it; give one of them."):
+        train(tiny_recipe(), tmp_path / "run", resume=True, force=True)
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "run").write_text("a file")
     with raises_exactly(FileExistsError, f"{tmp_path / 'run'} exists and is not a run of ours; give another --out."):

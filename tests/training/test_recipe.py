@@ -35,6 +35,8 @@ def test_without_warm_up_the_first_update_has_the_full_rate():
         ({"warmup": 41}, "Recipe 'tiny': `warmup` must lie in 0..40, got 41."),
         ({"lr": 0.0}, "Recipe 'tiny': `lr` must be positive and finite, got 0.0."),
         ({"lr": math.nan}, "Recipe 'tiny': `lr` must be positive and finite, got nan."),
+        ({"betas": (0.9, 1.0)}, "Recipe 'tiny': `betas` must lie in [0, 1), got (0.9, 1.0)."),
+        ({"weight_decay": -0.1}, "Recipe 'tiny': `weight_decay` must be finite and not negative, got -0.1."),
         ({"clip_norm": 0.0}, "Recipe 'tiny': `clip_norm` must be positive or none, got 0.0."),
         (
             {"task": LinearRegression(dim=4)},
