@@ -31,7 +31,7 @@ def zoo(
     ]
     table = Table()
     for column in rows[0] if rows else ():
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "name")  # a name is there to be copied
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     if json is not None:

@@ -29,13 +29,16 @@ LEAST_PROMPTS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report is made with."""
+    """What a report is made with. Raises ValueError for fewer than 16 prompts, too few to select and estimate on."""
 
     n_prompts: int = 512
     """Contexts, half to select on and half to estimate on."""
     n_queries: int = 32
     """Queries asked of each context, for models that predict the query alone."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_prompts(self.n_prompts)
 
 
 def build(
@@ -55,10 +58,7 @@ def build(
     drawn = prompts is None
     if prompts is None:
         prompts = model.task.sample(options.n_prompts, seed=options.seed)
-    if len(prompts) < LEAST_PROMPTS:
-        raise ValueError(
-            f"A report needs at least {LEAST_PROMPTS} prompts to select and to estimate on, got {len(prompts)}."
-        )
+    _require_prompts(len(prompts))
     asked = ask_many_queries(model, prompts, options.n_queries, options.seed)
     single = prompts if prompts.n_queries == 1 else prompts.one_query_each()[:: prompts.n_queries]
     writers: tuple[Callable[[], Chapter], ...] = (
@@ -92,6 +92,11 @@ def build(
         tables=tables,
         sections=tuple(chapter.section for chapter in chapters),
     )
+
+
+def _require_prompts(count: int) -> None:
+    if count < LEAST_PROMPTS:
+        raise ValueError(f"A report needs at least {LEAST_PROMPTS} prompts to select and to estimate on, got {count}.")
 
 
 def _describe(model: HookedRegressor) -> dict[str, Any]:

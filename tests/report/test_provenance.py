@@ -2,11 +2,16 @@
 
 import platform
 import re
+from importlib import import_module
 from importlib.metadata import version
+
+import pytest
 
 import interp
 from interp.models.folders import describe_model, weights_checksum
-from interp.report import ReportOptions
+from interp.report import ReportOptions, build
+from interp.report.chapter import Chapter
+from interp.report.document import Section
 from tests.errors import raises_exactly
 
 
@@ -41,6 +46,38 @@ def test_the_circumstances_are_enough_to_make_it_again(record):
     assert environment["seconds"] > 0
 
 
-def test_too_few_prompts_are_refused():
-    with raises_exactly(ValueError, "A report needs at least 16 prompts to select and to estimate on, got 15."):
-        ReportOptions(n_prompts=15)
+@pytest.fixture
+def no_analyses(monkeypatch):
+    """Chapters say nothing, at once."""
+    module = import_module("interp.report.build")  # the package has a function of this name
+    for name in ("write_learned", "write_layers", "write_algorithm", "write_tokens"):
+        chapter = Chapter(section=Section(title=name, introduction=""))
+        monkeypatch.setattr(module, name, lambda *arguments, chapter=chapter: chapter)
+
+
+@pytest.mark.usefixtures("no_analyses")
+def test_prompts_that_were_given_are_counted_and_said_to_be_given():
+    model = interp.load("gd:dim=2")
+    environment = build(model, model.task.sample(17, n_queries=3)).environment
+    assert (environment["prompts"], environment["queries per prompt"]) == (17, 3)
+    assert environment["prompt seed"] == "prompts were given"
+    assert environment["command"] == "interp.report.build"
+
+
+@pytest.mark.usefixtures("no_analyses")
+def test_a_model_without_a_known_origin_is_named_by_its_class():
+    model = interp.load("gd:dim=2")
+    model.info = None
+    described = build(model, options=ReportOptions(n_prompts=16)).model
+    assert (described["name"], described["source"], described["seed"]) == ("RegressionTransformer", "python", None)
+    assert described["checksum"] is described["recipe"] is described["trained with"] is None
+
+
+@pytest.mark.parametrize("n_prompts", [1, 15])
+def test_too_few_prompts_are_refused(n_prompts):
+    model = interp.load("gd:dim=2")
+    message = f"A report needs at least 16 prompts to select and to estimate on, got {n_prompts}."
+    with raises_exactly(ValueError, message):
+        build(model, options=ReportOptions(n_prompts=n_prompts))
+    with raises_exactly(ValueError, message):
+        build(model, model.task.sample(n_prompts))

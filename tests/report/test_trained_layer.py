@@ -1,4 +1,4 @@
-"""One layer of linear attention, trained as by von Oswald et al.: their section 3, and section 7 of the design."""
+"""The trained models that ship, as von Oswald et al. trained them: their sections 3 and 4, section 7 of the design."""
 
 import pytest
 
@@ -6,6 +6,7 @@ import interp
 from interp.matching.readouts import ask_many_queries
 from interp.report import ReportOptions
 from interp.report.learned import write_learned
+from tests.report.quick import quick_report
 
 
 def test_it_runs_one_step_of_gradient_descent(findings):
@@ -78,3 +79,13 @@ def test_untrained_twins_are_nowhere_near(findings):
 def test_what_only_a_product_with_the_query_holds_is_not_read_linearly(findings):
     verdicts = {name: findings[f"layer.{name}"]["verdict"] for name in ("next_y", "w", "w_ols", "xty")}
     assert verdicts == {"next_y": "supported", "w": "refuted", "w_ols": "refuted", "xty": "refuted"}
+
+
+@pytest.mark.slow
+def test_two_layers_of_shared_weights_run_two_steps_of_gd_plus():
+    findings = {finding.id: finding for finding in quick_report("lsa-2layer-looped").findings}
+    for layer in ("algorithm.layer2", "algorithm.layer2.weights"):
+        details = findings[layer].details
+        assert (details["solver"], details["step"], findings[layer].verdict) == ("gd++", 2, "supported")
+    assert findings["algorithm.layer2.weights"].estimate > 0.997
+    assert findings["learned.gd_loss"].ci[1] < 1  # it beats two plain steps

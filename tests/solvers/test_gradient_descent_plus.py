@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 from torch.testing import assert_close
 
-from interp.solvers import GradientDescent, GradientDescentPlus
+from interp.solvers import GradientDescent, GradientDescentPlus, Status
 from tests.errors import raises_exactly
 from tests.solvers import explicit
 
@@ -47,6 +47,12 @@ def test_without_gamma_it_is_gradient_descent(xs, ys):
 def test_its_first_step_is_gradient_descents_whatever_gamma(xs, ys):
     plain = GradientDescent(lr=0.05, normalize="sum").run(xs, ys, [1])
     assert_close(GradientDescentPlus(lr=0.05, gamma=0.4).run(xs, ys, [1]).weights, plain.weights)
+
+
+def test_iterates_that_overflow_to_nan_have_diverged(xs, ys):
+    trace = GradientDescentPlus(lr=5.0, gamma=5.0).run(xs, ys, [40])
+    assert trace.predictions.isnan().any()
+    assert trace.status is Status.DIVERGED
 
 
 def test_step_sizes_and_gammas_must_be_as_many():
