@@ -29,9 +29,11 @@ def head_ablated(
     """Silence one head for as long as the context lasts. ``layer`` counts blocks from 0, as hook names do.
 
     ``zero`` removes what the head adds to the stream; ``mean`` replaces it by its mean over the prompts of the batch,
-    position by position. Raises ValueError for a head the model lacks.
+    position by position. Raises ValueError for a head the model lacks and for another mode.
     """
     _check_head(model, layer, head)
+    if mode not in ("zero", "mean"):
+        raise ValueError(f"Unknown mode of ablation {mode!r}; known are zero, mean.")
 
     def ablate(z: Float[Tensor, "prompt pos head d_head"], hook: HookPoint) -> Tensor:
         index = torch.tensor([head], device=z.device)

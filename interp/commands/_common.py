@@ -19,8 +19,22 @@ from interp.models.transformer import RegressionTransformer
 from interp.report.document import table_records
 from interp.report.render import show
 
-Model = Annotated[str, tyro.conf.Positional]
-"""A zoo name, a run folder, a construction such as gd:steps=3,dim=5, or an untrained twin."""
+Model = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(
+        metavar="MODEL",
+        help="A zoo name, a run folder, a construction (gd:steps=3,dim=5) or an untrained twin "
+        "(untrained:lsa-1layer,seed=3).",
+    ),
+]
+Contexts = Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")]
+Queries = Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")]
+Seed = Annotated[int, tyro.conf.arg(help="Seed of the prompts, and of random perturbations.")]
+Device = Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")]
+CsvPath = Annotated[Path | None, tyro.conf.arg(help="Write the first table to this CSV file.")]
+JsonPath = Annotated[Path | None, tyro.conf.arg(help="Write all tables to this JSON file.")]
+Force = Annotated[bool, tyro.conf.arg(help="Replace existing files.")]
 
 
 def load_on(model: str, device: str) -> RegressionTransformer:

@@ -1,13 +1,12 @@
 """``interp bench``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from interp.bench import PARTS, run_bench, to_table
-from interp.commands._common import check_table_places, print_table, write_tables
+from interp.commands._common import CsvPath, Device, Force, JsonPath, check_table_places, print_table, write_tables
 
 
 def bench(
@@ -15,10 +14,10 @@ def bench(
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="What to measure; everything unless given.")
     ] = tuple(PARTS),
     repeats: Annotated[int, tyro.conf.arg(help="Repetitions; medians are shown.")] = 3,
-    device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
-    out: Annotated[Path | None, tyro.conf.arg(help="Write the table to this CSV file.")] = None,
-    json: Annotated[Path | None, tyro.conf.arg(help="Write the table to this JSON file.")] = None,
-    force: Annotated[bool, tyro.conf.arg(help="Replace existing files.")] = False,
+    device: Device = "cpu",
+    out: CsvPath = None,
+    json: JsonPath = None,
+    force: Force = False,
 ) -> None:
     """Measure speed, ours beside a plain way, in one process; prints medians and ratios."""
     check_table_places(out, json, force=force)

@@ -1,24 +1,34 @@
 """``interp heads``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from interp.attribution import ablation_effects, score_heads
-from interp.commands._common import Model, check_table_places, load_on, print_table, write_tables
+from interp.commands._common import (
+    CsvPath,
+    Device,
+    Force,
+    JsonPath,
+    Model,
+    Seed,
+    check_table_places,
+    load_on,
+    print_table,
+    write_tables,
+)
 
 
 def heads(
     model: Model,
     n_prompts: Annotated[int, tyro.conf.arg(help="Number of prompts.")] = 512,
     draws: Annotated[int, tyro.conf.arg(help="Random perturbations that each ablation is held against.")] = 20,
-    seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts and perturbations.")] = 0,
-    device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
-    out: Annotated[Path | None, tyro.conf.arg(help="Write the scores to this CSV file.")] = None,
-    json: Annotated[Path | None, tyro.conf.arg(help="Write scores and ablations to this JSON file.")] = None,
-    force: Annotated[bool, tyro.conf.arg(help="Replace existing files.")] = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: CsvPath = None,
+    json: JsonPath = None,
+    force: Force = False,
 ) -> None:
     """Score where attention heads look, and measure what breaks without them."""
     check_table_places(out, json, force=force)

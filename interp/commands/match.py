@@ -1,13 +1,25 @@
 """``interp match``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
 import tyro
 
-from interp.commands._common import Model, check_table_places, load_on, print_table, write_tables
+from interp.commands._common import (
+    Contexts,
+    CsvPath,
+    Device,
+    Force,
+    JsonPath,
+    Model,
+    Queries,
+    Seed,
+    check_table_places,
+    load_on,
+    print_table,
+    write_tables,
+)
 from interp.matching import judge_layers, match_layers
 from interp.matching.families import DEFAULT_FAMILIES
 
@@ -23,15 +35,13 @@ def match(
     readout: Annotated[
         Literal["auto", "native", "refitted"], tyro.conf.arg(help="How a layer's prediction is read.")
     ] = "auto",
-    n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")] = 512,
-    n_queries: Annotated[
-        int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
-    ] = 32,
-    seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
-    device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
-    out: Annotated[Path | None, tyro.conf.arg(help="Write the full match table to this CSV file.")] = None,
-    json: Annotated[Path | None, tyro.conf.arg(help="Write match table and verdicts to this JSON file.")] = None,
-    force: Annotated[bool, tyro.conf.arg(help="Replace existing files.")] = False,
+    n_prompts: Contexts = 512,
+    n_queries: Queries = 32,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: CsvPath = None,
+    json: JsonPath = None,
+    force: Force = False,
 ) -> None:
     """Compare every layer of a model with the iterates of known algorithms."""
     check_table_places(out, json, force=force)

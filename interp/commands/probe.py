@@ -1,12 +1,24 @@
 """``interp probe``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from interp.commands._common import Model, check_table_places, load_on, print_table, write_tables
+from interp.commands._common import (
+    Contexts,
+    CsvPath,
+    Device,
+    Force,
+    JsonPath,
+    Model,
+    Queries,
+    Seed,
+    check_table_places,
+    load_on,
+    print_table,
+    write_tables,
+)
 from interp.matching import TARGETS, probe_layers
 
 
@@ -15,15 +27,13 @@ def probe(
     targets: Annotated[tuple[str, ...], tyro.conf.arg(help="What to read for: next_y, w, w_ols, xty.")] = tuple(
         TARGETS
     ),
-    n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to fit on, half to score on.")] = 512,
-    n_queries: Annotated[
-        int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
-    ] = 32,
-    seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
-    device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
-    out: Annotated[Path | None, tyro.conf.arg(help="Write the table to this CSV file.")] = None,
-    json: Annotated[Path | None, tyro.conf.arg(help="Write the table to this JSON file.")] = None,
-    force: Annotated[bool, tyro.conf.arg(help="Replace existing files.")] = False,
+    n_prompts: Contexts = 512,
+    n_queries: Queries = 32,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: CsvPath = None,
+    json: JsonPath = None,
+    force: Force = False,
 ) -> None:
     """Fit linear readouts of every layer, with controls."""
     check_table_places(out, json, force=force)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from interp.commands._common import Model, command_line, console, load_on, say
+from interp.commands._common import Contexts, Device, Model, Queries, Seed, command_line, console, load_on, say
 from interp.report.build import ReportOptions, build
 from interp.report.document import check_places
 from interp.report.render import show
@@ -23,12 +23,10 @@ def run(arguments: Sequence[str]) -> None:
         model: Model,
         out: Annotated[Path, tyro.conf.arg(help="The HTML file to write.")] = Path("report.html"),
         json: Annotated[Path | None, tyro.conf.arg(help="The JSON file; beside the HTML unless given.")] = None,
-        n_prompts: Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")] = 512,
-        n_queries: Annotated[
-            int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")
-        ] = 32,
-        seed: Annotated[int, tyro.conf.arg(help="Seed of the prompts.")] = 0,
-        device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu",
+        n_prompts: Contexts = 512,
+        n_queries: Queries = 32,
+        seed: Seed = 0,
+        device: Device = "cpu",
         force: Annotated[bool, tyro.conf.arg(help="Replace files that are not reports of ours.")] = False,
     ) -> None:
         """Analyse a model and write an interpretability report (HTML and JSON)."""

@@ -27,7 +27,7 @@ from interp.report.chapter import Chapter, count_of, judge_range
 from interp.report.document import Figure, Section
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
-from interp.report.render import to_svg
+from interp.report.render import show, to_svg
 from interp.solvers import GradientDescent, tune
 from interp.tasks import Prompts
 from probes import bootstrap_ratio, resampling_weights
@@ -97,7 +97,8 @@ def _layer_finding(verdict: LayerVerdict, measure: str) -> Finding:
         controls=verdict.controls,
         alternatives=verdict.alternatives,
         verdict=verdict.verdict,
-        reason=verdict.reason,
+        reason=f"{verdict.reason}. Its skill is {show(verdict.skill)}, "
+        f"that of the controls {', '.join(show(value) for value in verdict.control_skills.values()) or 'unknown'}",
         details={
             "solver": verdict.solver,
             "step": verdict.step,

@@ -128,7 +128,7 @@ def _head_finding(layer: int, head: int, ablated: "pd.Series[float]", random: "p
     verdict: Verdict = "inconclusive"
     if ablated["ci_low"] > max(0.0, random["ci_high"]):
         verdict = "supported"
-    elif ablated["ci_high"] < random["ci_low"] or ablated["ci_high"] <= 0:
+    elif ablated["ci_high"] <= 0:
         verdict = "refuted"
     return Finding(
         id=f"head.layer{layer}.head{head}",
@@ -139,6 +139,7 @@ def _head_finding(layer: int, head: int, ablated: "pd.Series[float]", random: "p
         ci=(float(ablated["ci_low"]), float(ablated["ci_high"])),
         controls={"random_direction": float(random["increase"])},
         verdict=verdict,
-        reason="supported when its interval is above 0 and above 95 % of the random perturbations",
+        reason="supported when its interval is above 0 and above 95 % of the random perturbations, refuted when it is "
+        "not above 0 at all",
         details={"loss without it": float(ablated["loss"])},
     )

@@ -21,6 +21,7 @@ from interp.matching.twins import make_twins
 from interp.models import HookedRegressor, RegressionTransformer, TransformerConfig
 from interp.solvers import SOLVERS, GradientDescent, Regressions, make_solver, tune
 from interp.tasks import LinearRegression, Prompts
+from probes import resampling_weights
 from tests.errors import raises_exactly
 from tests.matching.models import TheirModel
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
@@ -161,6 +162,24 @@ def test_skill_is_the_share_of_the_way_from_the_best_null_predictor_to_1(example
         np.testing.assert_allclose(rows["skill"], (rows["similarity"] - null) / (1 - null), rtol=1e-9)
 
 
+def test_intervals_resample_the_prompts_of_an_algorithm_and_of_the_null_predictors_together(example):
+    model, prompts, table = example
+    half = prompts[20:]
+    answers, targets = native_predictions(model, layer_states(model, half)), half.ys[:, half.n_examples :].double()
+    problems, weights = Regressions.of(half), resampling_weights(20)
+    by_prompt = {
+        name: similarity_of_errors(answers, make_solver(name).predict(problems, [1]), targets)[:, 0].numpy()
+        for name in ("ols", "zero", "mean")
+    }
+    for layer in (1, 2):
+        ols, zero, mean = (weights @ by_prompt[name][layer] for name in ("ols", "zero", "mean"))
+        null = np.maximum(zero, mean)
+        row = table[(table["layer"] == layer) & (table["solver"] == "ols") & (table["step"] == 1)].iloc[0]
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(np.percentile(ols, [2.5, 97.5])))
+        skills = np.percentile((ols - null) / (1 - null), [2.5, 97.5])
+        assert (row["skill_low"], row["skill_high"]) == pytest.approx(tuple(skills))
+
+
 def test_the_step_kept_is_the_best_on_the_first_half(example):
     model, prompts, table = example
     half = prompts[:20]
@@ -261,6 +280,18 @@ def test_a_model_is_its_own_equal_among_the_twins():
         ("skill_high", "_skill_high"),
     ]:
         np.testing.assert_allclose(rows[ours], rows[f"random_init{theirs}"], rtol=1e-9, atol=1e-12)
+
+
+def test_several_twins_count_by_their_mean_and_by_the_outermost_ends_of_their_intervals():
+    model, prompts = noisy("gd:steps=2", 3, n_prompts=32)
+    options = {"solvers": ["gd:lr=2.0", "ols"], "steps": [1, 2], "controls": ["random_init"]}
+    twins = make_twins(model, count=2)
+    first, second, both = (
+        match_layers(model, prompts, twins=some, **options) for some in (twins[:1], twins[1:], twins)
+    )
+    for column, combine in [("", np.mean), ("_skill", np.mean), ("_skill_low", np.max), ("_skill_high", np.max)]:
+        name = f"random_init{column}"
+        np.testing.assert_allclose(both[name], combine([first[name], second[name]], axis=0), rtol=1e-9, atol=1e-12)
 
 
 CAUSAL = {**FULL, "layout": INTERLEAVED, "causal": True}
