@@ -2,7 +2,6 @@ import os
 
 import pytest
 
-from interp import _files
 from interp._files import write_atomically
 
 
@@ -27,7 +26,7 @@ def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch, ste
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr(_files.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, "new")
     monkeypatch.undo()

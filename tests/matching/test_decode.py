@@ -87,6 +87,7 @@ def test_the_second_half_chooses_no_penalty():
 def test_every_target_is_what_its_name_says():
     prompts = interp.load("gd:steps=1").task.sample(3, n_queries=2)
     problems = Regressions.of(prompts)
+    assert prompts.w is not None
     xs, ys = prompts.xs[:, :10].double(), prompts.ys[:, :10].double()
     moment = torch.einsum("ptd,pt->pd", xs, ys)
     expected = {

@@ -20,14 +20,15 @@ def test_a_name_with_parameters_and_a_solver_are_taken_as_they_are():
 
 
 def test_gradient_descent_has_two_normalisations_to_try_where_prefixes_differ_in_length():
-    assert [solver.normalize for solver in make_family("gd", many_prefixes=True).templates] == ["mean", "sum"]
+    templates = make_family("gd", many_prefixes=True).templates
+    assert [getattr(solver, "normalize", None) for solver in templates] == ["mean", "sum"]
     assert len(make_family("gd", many_prefixes=False).templates) == 1
 
 
 def test_newton_is_tried_from_a_fitted_constant_and_from_its_published_scale():
     templates = make_family("newton", many_prefixes=False).templates
-    assert {solver.scale for solver in templates} == {"constant", "frobenius"}
-    assert all(isinstance(solver, Newton) for solver in templates)
+    assert {solver.scale for solver in templates if isinstance(solver, Newton)} == {"constant", "frobenius"}
+    assert len(templates) == 2
 
 
 def test_steps_replace_the_default_grid():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -284,12 +285,18 @@ def test_a_model_is_its_own_equal_among_the_twins():
 
 def test_several_twins_count_by_their_mean_and_by_the_outermost_ends_of_their_intervals():
     model, prompts = noisy("gd:steps=2", 3, n_prompts=32)
-    options = {"solvers": ["gd:lr=2.0", "ols"], "steps": [1, 2], "controls": ["random_init"]}
     twins = make_twins(model, count=2)
     first, second, both = (
-        match_layers(model, prompts, twins=some, **options) for some in (twins[:1], twins[1:], twins)
+        match_layers(model, prompts, ["gd:lr=2.0", "ols"], steps=[1, 2], controls=["random_init"], twins=some)
+        for some in (twins[:1], twins[1:], twins)
     )
-    for column, combine in [("", np.mean), ("_skill", np.mean), ("_skill_low", np.max), ("_skill_high", np.max)]:
+    combinations: list[tuple[str, Callable[..., np.ndarray]]] = [
+        ("", np.mean),
+        ("_skill", np.mean),
+        ("_skill_low", np.max),
+        ("_skill_high", np.max),
+    ]
+    for column, combine in combinations:
         name = f"random_init{column}"
         np.testing.assert_allclose(both[name], combine([first[name], second[name]], axis=0), rtol=1e-9, atol=1e-12)
 
