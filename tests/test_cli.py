@@ -159,7 +159,7 @@ def test_an_unknown_name_is_bad_usage_and_answered_with_the_nearest(run, argumen
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["report"], "model"),
+        (["report"], "MODEL"),
         (["report", "gd", "--n-promts", "32"], "--n-prompts"),
         (["report", "gd", "--n-prompts", "many"], "'many'"),
         (["match", "gd", "--measure", "error"], "errors"),
