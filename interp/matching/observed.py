@@ -11,7 +11,6 @@ from interp.matching.similarity import (
     prediction_r2,
     similarity_of_errors,
     similarity_of_weights,
-    unit_vectors,
 )
 from interp.solvers import NULL_SOLVERS, AbstractSolver, Regressions, make_solver
 
@@ -36,18 +35,11 @@ class Observed:
         if measure == "errors":
             return similarity_of_errors(self._kept(self.predictions), self._iterates(solver, steps), self._targets)
         assert self.weights is not None
-        iterates = solver.trace(self.problems, steps).weights
-        n_prefixes = iterates.shape[2]
-        by_prefix = (
-            unit_vectors(self.weights).unflatten(2, (n_prefixes, -1)).mean(3)
-        )  # queries of one prefix share its solver weights
-        kept = slice(self.first_column if n_prefixes > 1 else 0, None)
-        lengths = by_prefix.norm(dim=-1)
-        cosines = similarity_of_weights(by_prefix[:, :, kept], iterates[:, :, kept])
-        if n_prefixes == 1:
-            # A mean of unit vectors is shorter than 1 where they disagree; the mean cosine carries that length.
-            return cosines * lengths[:, :, 0][:, None]
-        return cosines
+        by_prefix = solver.trace(self.problems, steps).weights
+        # The queries of one prefix share its solver weights.
+        iterates = by_prefix.repeat_interleave(self.weights.shape[2] // by_prefix.shape[2], dim=2)
+        kept = slice(self.first_column, None)
+        return similarity_of_weights(self.weights[:, :, kept], iterates[:, :, kept])
 
     def null_similarity(self, measure: Measure = "errors") -> Float[Tensor, "null layer prompt"]:
         """Similarity with each predictor that knows nothing."""

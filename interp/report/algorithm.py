@@ -19,7 +19,7 @@ from interp.matching import (
 )
 from interp.matching.circuits import is_linear_on_pairs
 from interp.matching.families import DEFAULT_FAMILIES
-from interp.matching.readouts import layer_states, native_predictions, problems_of
+from interp.matching.readouts import model_answers, problems_of
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
@@ -187,7 +187,7 @@ def _interpolation_finding(model: RegressionTransformer, prompts: Prompts, eta_o
     problems = problems_of(model, prompts)
 
     def losses(subject: Any) -> np.ndarray:
-        answers = native_predictions(subject, layer_states(subject, prompts)[-1:])[0].to(problems.targets)
+        answers = model_answers(subject, prompts).to(problems.targets)
         return np.asarray(0.5 * (answers - problems.targets).square().mean(-1))
 
     halfway = losses(interpolate_with_gd(model, eta_over_n))
