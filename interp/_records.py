@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON and back, checked."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, overload
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,12 +14,18 @@ def to_record(value: Any) -> Any:
     return TypeAdapter(type(value)).dump_python(value, mode="json")
 
 
-def from_record(kind: type[Record], data: Any, where: str) -> Record:
+@overload
+def from_record(kind: type[Record], data: Any, where: str) -> Record: ...
+@overload
+def from_record(kind: Any, data: Any, where: str) -> Any: ...  # a union is no type to a type checker
+def from_record(kind: Any, data: Any, where: str) -> Any:
     """Rebuild a dataclass of the given kind from JSON types.
 
-    Raises ValueError, naming ``where`` the data came from, for missing, unknown or ill-typed fields.
+    Of a union of dataclasses, the one is meant whose field ``kind`` has the data's value as its default. Raises
+    ValueError, naming ``where`` the data came from, for missing, unknown or ill-typed fields.
     """
-    adapter: TypeAdapter[Record] = TypeAdapter(kind)
+    kind = _resolve(kind, data, where)
+    adapter = TypeAdapter(kind)
     try:
         value = adapter.validate_python(data)
     except ValidationError as error:
@@ -31,6 +38,21 @@ def from_record(kind: type[Record], data: Any, where: str) -> Record:
     if unknown:
         raise ValueError(f"{where} has fields that {kind.__name__} does not know: {', '.join(unknown)}.")
     return value
+
+
+def _resolve(kind: Any, data: Any, where: str) -> Any:
+    """The member of a union that the data name; a kind that is no union, itself."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    members = {member.kind: member for member in get_args(kind)}
+    given = data.get("kind") if isinstance(data, Mapping) else None
+    if isinstance(given, str) and given in members:
+        return members[given]
+    names = " or ".join(repr(name) for name in members)
+    came = f"{given!r}" if given is not None else "none"
+    raise ValueError(f"{where} needs a field 'kind' that says what it describes, {names}; got {came}.")
 
 
 def _unknown_fields(given: Any, understood: Any, path: str = "") -> list[str]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "match": "Compare every layer of a model with the iterates of known algorithms.",
     "probe": "Fit linear readouts of every layer.",
     "heads": "Score attention heads, and ablate them.",
+    "reproduce": "Compute a published figure anew, with a verdict on each of its claims.",
     "bench": "Measure speed, ours beside a plain way.",
 }
 """Subcommands, each a module of interp.commands with a function ``run(arguments)``."""

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 N_RESAMPLES = 1000
 LEVEL = 0.95
@@ -59,3 +60,15 @@ def bootstrap_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
     weights = resampling_weights(len(top))
     low, high = percentiles((weights @ top) / (weights @ bottom))
     return Interval(float(top.sum() / bottom.sum()), float(low), float(high))
+
+
+def mean_over_runs(values: ArrayLike) -> Interval:
+    """Mean over independent runs of ``values`` [run], with Student's t interval, which holds for few runs too.
+
+    Raises ValueError for fewer than 2 runs.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
+        raise ValueError(f"An interval over runs needs at least 2 of them, got {len(array)}.")
+    half = stats.t.ppf(0.5 + LEVEL / 2, len(array) - 1) * array.std(ddof=1) / len(array) ** 0.5
+    return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half))

@@ -15,11 +15,12 @@ BELOW = {
     "solvers": {"tasks"},
     "models": {"tasks"},
     "training": {"tasks", "models"},
-    "matching": {"tasks", "solvers", "models", "probes"},
+    "matching": {"tasks", "solvers", "models", "training", "probes"},
     "attribution": {"tasks", "models", "matching", "probes"},
     "report": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
+    "reproduce": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "probes"},
     "bench": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
-    "commands": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "bench", "probes"},
+    "commands": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "reproduce", "bench", "probes"},
     "cli": set(),  # finds its commands by name, so that it starts at once
 }
 """The parts, and which of them each may import. Every part may import the private helpers interp/_*.py."""

@@ -37,6 +37,10 @@ JsonPath = Annotated[Path | None, tyro.conf.arg(help="Write all tables to this J
 Force = Annotated[bool, tyro.conf.arg(help="Replace existing files.")]
 
 
+COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+"""Of verdicts on the terminal."""
+
+
 def load_on(model: str, device: str) -> RegressionTransformer:
     """Load a model onto a device named as on the command line (cpu, cuda, auto)."""
     where = resolve_device(device)

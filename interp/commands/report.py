@@ -8,12 +8,10 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from interp.commands._common import Contexts, Device, Model, Queries, Seed, command_line, console, load_on, say
+from interp.commands._common import COLORS, Contexts, Device, Model, Queries, Seed, command_line, console, load_on, say
 from interp.report.build import ReportOptions, build
 from interp.report.document import check_places
 from interp.report.render import show
-
-COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -1,13 +1,16 @@
 """Layers against solver iterates: what each layer predicts, and which algorithm's iterates predict the same."""
 
-from interp.matching.alignment import Alignment, align
-from interp.matching.circuits import EffectiveStep, effective_steps, interpolate_with_gd
+from interp.matching.alignment import Alignment, align, align_all
+from interp.matching.circuits import EffectiveStep, effective_steps
 from interp.matching.decode import TARGETS, probe_layers
 from interp.matching.families import Family, make_family
 from interp.matching.induced import InducedWeights, fitted_weights, sensitivities
+from interp.matching.interpolation import interpolate_with_gd, loss_along_path
 from interp.matching.match import CONTROLS, match_layers, match_measures
 from interp.matching.observed import Measure
+from interp.matching.over_training import Turn, align_over_training, find_turn
 from interp.matching.readouts import layer_states, native_predictions
+from interp.matching.shifts import Shift, compare_under_shift, shifts_of
 from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
 from interp.matching.verdict import LayerVerdict, judge_layers
 
@@ -20,12 +23,19 @@ __all__ = [
     "InducedWeights",
     "LayerVerdict",
     "Measure",
+    "Shift",
+    "Turn",
     "align",
+    "align_all",
+    "align_over_training",
+    "compare_under_shift",
     "effective_steps",
+    "find_turn",
     "fitted_weights",
     "interpolate_with_gd",
     "judge_layers",
     "layer_states",
+    "loss_along_path",
     "make_family",
     "match_layers",
     "match_measures",
@@ -33,6 +43,7 @@ __all__ = [
     "prediction_r2",
     "probe_layers",
     "sensitivities",
+    "shifts_of",
     "similarity_of_errors",
     "similarity_of_weights",
 ]

@@ -1,5 +1,6 @@
 """Alignment of a model with a solver, in the sense of von Oswald et al. (2022), section 3."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -32,16 +33,27 @@ def align(
     The means run over prompts and their columns; columns whose prefix is empty are left out. Raises ValueError for a
     model without ``decode``.
     """
+    return align_all(model, {"": solver}, prompts, steps, layer=layer)[""]
+
+
+def align_all(
+    model: HookedRegressor, solvers: Mapping[str, AbstractSolver], prompts: Prompts, steps: int, *, layer: int = -1
+) -> dict[str, Alignment]:
+    """`align` with several solvers, for which the model is asked and differentiated once."""
     problems = problems_of(model, prompts)
-    trace = solver.trace(problems, [steps])
     predictions = native_predictions(model, layer_states(model, prompts))[layer].to(problems.targets)
     ours = sensitivities(model, prompts)[layer].to(problems.targets)  # [prompt column dim]
     n_queries = problems.queries.shape[2]
-    theirs = trace.weights[0].repeat_interleave(n_queries, dim=1)
     informed = torch.tensor(problems.prefixes).repeat_interleave(n_queries) > 0
-    cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-30)
-    difference = (predictions - trace.predictions[0]).abs()
-    distance = (ours - theirs).norm(dim=-1)
-    return Alignment(
-        *(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance))
-    )
+
+    def compare(solver: AbstractSolver) -> Alignment:
+        trace = solver.trace(problems, [steps])
+        theirs = trace.weights[0].repeat_interleave(n_queries, dim=1)
+        difference = (predictions - trace.predictions[0]).abs()
+        cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-30)
+        distance = (ours - theirs).norm(dim=-1)
+        return Alignment(
+            *(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance))
+        )
+
+    return {name: compare(solver) for name, solver in solvers.items()}

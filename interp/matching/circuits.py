@@ -1,6 +1,6 @@
-"""Gradient descent in the weights: the products W_Q W_K^T and W_V W_O against the construction."""
+"""Gradient descent in the weights: what the products W_Q W_K^T and W_V W_O do, in the terms of the construction."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
@@ -28,8 +28,8 @@ def effective_steps(model: RegressionTransformer) -> list[EffectiveStep]:
 
     Raises ValueError for models other than linear attention on (x, y) tokens with an identity read-in.
     """
-    qk, ov = _products(model)  # [layer head d_model d_model]
-    x, y = _x_slice(model), model.cfg.y_index
+    qk, ov = products(model)  # [layer head d_model d_model]
+    x, y = model.cfg.x_slice, model.cfg.y_index
     scores, value = qk[..., x, x], ov[..., y, y]
     descent = -torch.einsum("lhij,lh->lij", scores, value)
     eta = descent.diagonal(dim1=-2, dim2=-1).mean(-1)
@@ -42,34 +42,6 @@ def effective_steps(model: RegressionTransformer) -> list[EffectiveStep]:
         EffectiveStep(layer=layer + 1, eta_over_n=e, gamma=g, off_structure=s)
         for layer, (e, g, s) in enumerate(zip(eta.tolist(), gamma.tolist(), share.tolist(), strict=True))
     ]
-
-
-def interpolate_with_gd(model: RegressionTransformer, eta_over_n: float, share: float = 0.5) -> RegressionTransformer:
-    """The model whose products lie ``share`` of the way from this model's to the GD construction's.
-
-    As in von Oswald et al.'s code, W_Q W_K^T is first divided by the mean of its x diagonal and W_V W_O multiplied by
-    it, which moves the trained weights along their own scale freedom to where the construction stands; a mean near 0
-    makes the result explode. The mixed products become W_Q and W_V of heads as wide as the stream, with W_K = W_O = I.
-    Raises ValueError for more than one head, and as `effective_steps`.
-    """
-    if model.cfg.n_heads != 1:
-        raise ValueError(f"Interpolation is defined for one head, the model has {model.cfg.n_heads}.")
-    qk, ov = (product[:, 0] for product in _products(model))
-    x, y = _x_slice(model), model.cfg.y_index
-    scale = qk[:, x, x].diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-    gd_qk, gd_ov = torch.zeros_like(qk), torch.zeros_like(ov)
-    gd_qk[:, x, x] = torch.eye(model.cfg.dim)
-    gd_ov[:, y, y] = -eta_over_n
-    parameter = next(model.parameters())
-    mixed = RegressionTransformer(replace(model.cfg, head_width=model.cfg.d_model), model.task)
-    mixed.to(parameter.device, parameter.dtype)
-    with torch.no_grad():
-        for layer, block in enumerate(mixed.blocks):
-            block.attn.W_Q.copy_(torch.lerp(qk / scale, gd_qk, share)[layer, None])
-            block.attn.W_V.copy_(torch.lerp(ov * scale, gd_ov, share)[layer, None])
-            for weight in (block.attn.W_K, block.attn.W_O):
-                weight.copy_(torch.eye(model.cfg.d_model)[None])
-    return mixed
 
 
 def is_linear_on_pairs(model: object) -> TypeGuard[RegressionTransformer]:
@@ -87,14 +59,11 @@ def is_linear_on_pairs(model: object) -> TypeGuard[RegressionTransformer]:
     )
 
 
-def _products(model: RegressionTransformer) -> tuple[Float[Tensor, "layer head i j"], Float[Tensor, "layer head i j"]]:
+def products(model: RegressionTransformer) -> tuple[Float[Tensor, "layer head i j"], Float[Tensor, "layer head i j"]]:
+    """W_Q W_K^T and W_V W_O of every head. Raises ValueError where they mean nothing to Proposition 1."""
     if not is_linear_on_pairs(model):
         raise ValueError(
             "The weights can be held against Proposition 1 only for linear attention on paired tokens, without MLP, "
             f"norm or positions and with an identity read-in; this model has {model.cfg}."
         )
     return model.QK.AB.detach().cpu(), model.OV.AB.detach().cpu()
-
-
-def _x_slice(model: RegressionTransformer) -> slice:
-    return slice(1, None) if model.cfg.y_index == 0 else slice(0, model.cfg.dim)

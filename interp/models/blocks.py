@@ -62,11 +62,46 @@ class MLP(nn.Module):
                 return pre
 
 
+class FeatureReadIn(nn.Module):
+    """Reads (x, y) in as (f(x), y + f(x) . W_start), with features ``f(x) = gelu(x W_in + b_in) W_out + b_out``.
+
+    One step of gradient descent on such tokens (von Oswald et al. 2022, Proposition 1) adjusts the output layer of the
+    network ``-W_start . f(x)``: that is the network's initial function, which the query's y entry holds negated. Their
+    code reads x and y in together, through a matrix and a residual hidden layer.
+    """
+
+    def __init__(self, cfg: TransformerConfig) -> None:
+        super().__init__()
+        self.token_y = cfg.layout.y_index(cfg.dim)
+        self.y_first = cfg.y_index == 0
+        n_features = cfg.width - 1
+        n_hidden = cfg.read_in_width or cfg.width
+        self.W_in = nn.Parameter(torch.empty(cfg.dim, n_hidden))
+        self.b_in = nn.Parameter(torch.zeros(n_hidden))
+        self.W_out = nn.Parameter(torch.empty(n_hidden, n_features))
+        self.b_out = nn.Parameter(torch.zeros(n_features))
+        self.W_start = nn.Parameter(torch.empty(n_features, 1))
+        self.hook_pre = HookPoint()  # [prompt pos hidden]
+        self.hook_post = HookPoint()  # [prompt pos hidden]
+        self.hook_features = HookPoint()  # [prompt pos feature]
+
+    def forward(self, tokens: Float[Tensor, "prompt pos d_token"]) -> Float[Tensor, "prompt pos d_model"]:
+        """The embedding of every token."""
+        y = tokens[..., self.token_y, None]
+        x = tokens[..., 1:] if self.token_y == 0 else tokens[..., :-1]
+        hidden = self.hook_post(nn.functional.gelu(self.hook_pre(x @ self.W_in + self.b_in)))
+        features = self.hook_features(hidden @ self.W_out + self.b_out)
+        y = y + features @ self.W_start
+        return torch.cat([y, features] if self.y_first else [features, y], dim=-1)
+
+
 class Block(nn.Module):
     """Attention, then the MLP if there is one, each added to the residual stream."""
 
     def __init__(self, cfg: TransformerConfig, kind: Kind) -> None:
         super().__init__()
+        self.damping = cfg.damping
+        self.clamp = cfg.clamp
         self.ln1: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
         self.attn = Attention(cfg, kind)
         self.hook_resid_pre = HookPoint()  # [prompt pos d_model], as all below
@@ -85,10 +120,15 @@ class Block(nn.Module):
         """The stream after the block, at the last ``n_queries`` positions alone if ``only_queries``."""
         resid = self.hook_resid_pre(resid)
         attn_out = self.hook_attn_out(self.attn(self.ln1(resid), n_queries, only_queries))
-        resid = self.hook_resid_mid((resid[:, -n_queries:] if only_queries else resid) + attn_out)
+        resid = self.hook_resid_mid(self._add(resid[:, -n_queries:] if only_queries else resid, attn_out))
         if self.mlp is not None:
-            resid = resid + self.hook_mlp_out(self.mlp(self.ln2(resid)))
+            resid = self._add(resid, self.hook_mlp_out(self.mlp(self.ln2(resid))))
         return self.hook_resid_post(resid)
+
+    def _add(self, resid: Tensor, update: Tensor) -> Tensor:
+        """The stream with an update added, damped and clamped as the config says."""
+        resid = resid + (update if self.damping == 1 else self.damping * update)
+        return resid if self.clamp is None else resid.clamp(-self.clamp, self.clamp)
 
     def share_weights_of(self, other: "Block") -> None:
         """Use the other block's parameters in place of this one's; the hooks stay this one's own."""

@@ -1,7 +1,7 @@
 """Transformers whose weights are written down, not trained: what a matching tool must name rightly."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 
 import torch
@@ -10,27 +10,36 @@ from torch import Tensor
 from interp._names import unknown_name
 from interp._specs import Value
 from interp.models.config import TransformerConfig
+from interp.models.descent import write_descent
 from interp.models.folders import ModelInfo, current_versions, weights_checksum
 from interp.models.transformer import RegressionTransformer
 from interp.tasks import LinearRegression
 
 
 def gd(
-    *, steps: int = 1, dim: int = 5, lr: float = 0.0, points: int = 0, noise_std: float = 0.0
+    *, steps: int = 1, dim: int = 5, lr: float = 0.0, points: int = 0, noise_std: float = 0.0, clamp: float = 0.0
 ) -> RegressionTransformer:
     """``steps`` layers of linear attention, each one step of gradient descent (von Oswald et al., Proposition 1).
 
     ``lr`` is eta of the loss (1/2n)|y - Xw|^2; 0 stands for the reciprocal of the expected leading eigenvalue of S/n.
-    ``points`` counts the query; 0 stands for 2 dim examples and the query. Tokens are (x, y), the query (x, 0).
+    ``points`` counts the query; 0 stands for 2 dim examples and the query. Tokens are (x, y), the query (x, 0). Where
+    ``clamp`` is not 0 it bounds the activations, as in the published models of more than three layers.
     """
     task = _task(dim, points, noise_std)
     n = task.n_points - 1
     lr = lr or n / _leading_eigenvalue(task)
-    return _descent(task, steps, lr / n, 0.0)
+    return _descent(task, [lr / n] * steps, [0.0] * steps, clamp)
 
 
 def gd_plus(
-    *, steps: int = 1, dim: int = 5, lr: float = 0.0, gamma: float = 0.0, points: int = 0, noise_std: float = 0.0
+    *,
+    steps: int = 1,
+    dim: int = 5,
+    lr: float = 0.0,
+    gamma: float = 0.0,
+    points: int = 0,
+    noise_std: float = 0.0,
+    clamp: float = 0.0,
 ) -> RegressionTransformer:
     """``steps`` layers of GD++: the step on y, and x <- (I - gamma X^T X) x with the same keys and queries.
 
@@ -38,7 +47,20 @@ def gd_plus(
     """
     task = _task(dim, points, noise_std)
     top = _leading_eigenvalue(task)
-    return _descent(task, steps, lr or 1 / top, gamma or 0.25 / top)
+    return _descent(task, [lr or 1 / top] * steps, [gamma or 0.25 / top] * steps, clamp)
+
+
+def descent_twin(
+    model: RegressionTransformer, eta_over_n: Sequence[float], gamma: Sequence[float]
+) -> RegressionTransformer:
+    """GD++ (GD where all gamma are 0) as weights in a model's own shape: its task, its clamp, one layer per step.
+
+    What bounds or rescales the model's activations out of distribution then bounds the algorithm's just as much.
+    Raises ValueError where the two lists differ in length, and for tasks that are not linear.
+    """
+    if not isinstance(model.task, LinearRegression):
+        raise ValueError(f"GD on x solves linear regression; the model's task is {type(model.task).__name__}.")
+    return _descent(model.task, eta_over_n, gamma, model.cfg.clamp or 0.0)
 
 
 def newton(
@@ -124,19 +146,15 @@ def build_construction(name: str, parameters: dict[str, Value]) -> RegressionTra
     return model
 
 
-def _descent(task: LinearRegression, steps: int, eta: float, gamma: float) -> RegressionTransformer:
-    """One head per layer: keys and queries read x; values write -eta y into y and -gamma x into x."""
-    dim = task.dim
-    cfg = TransformerConfig(dim=dim, n_layers=steps)
-    read_x = torch.zeros(1, dim + 1, dim + 1)
-    read_x[0, :dim, :dim] = torch.eye(dim)
-    write = torch.diag(torch.tensor([-gamma] * dim + [-eta]))[None]
-    weights: dict[str, Tensor] = {}
-    for layer in range(steps):
-        attn = f"blocks.{layer}.attn"
-        weights |= {f"{attn}.W_Q": read_x, f"{attn}.W_K": read_x, f"{attn}.W_V": torch.eye(dim + 1)[None]}
-        weights[f"{attn}.W_O"] = write
-    return _with_weights(cfg, task, weights)
+def _descent(
+    task: LinearRegression, eta: Sequence[float], gamma: Sequence[float], clamp: float
+) -> RegressionTransformer:
+    """One layer for each step, of size eta and gamma."""
+    cfg = TransformerConfig(dim=task.dim, n_layers=len(eta), clamp=clamp or None)
+    model = RegressionTransformer(cfg, task)
+    for block, step, straightening in zip(model.blocks, eta, gamma, strict=True):
+        write_descent(block.attn, cfg, step, straightening)
+    return model
 
 
 def _with_weights(cfg: TransformerConfig, task: LinearRegression, weights: dict[str, Tensor]) -> RegressionTransformer:

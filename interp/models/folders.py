@@ -17,7 +17,7 @@ from interp._files import write_atomically
 from interp._records import from_record, to_record
 from interp.models.config import TransformerConfig
 from interp.models.transformer import RegressionTransformer
-from interp.tasks import LinearRegression
+from interp.tasks import AnyTask
 
 SCHEMA = "interp-run/1"
 CONFIG = "config.json"
@@ -37,6 +37,8 @@ class ModelInfo:
     versions: dict[str, str] = field(default_factory=dict)
     checksum: str = ""
     """SHA-256 of the weights, as `weights_checksum` takes it."""
+    folder: Path | None = None
+    """The run folder it was read from, where there is one: its checkpoints tell how the model was trained."""
 
 
 def describe_model(model: object) -> ModelInfo:
@@ -129,12 +131,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_shape(folder: Path) -> tuple[TransformerConfig, LinearRegression, dict[str, Any]]:
+def read_shape(folder: Path) -> tuple[TransformerConfig, AnyTask, dict[str, Any]]:
     """The model's config, its task and all of config.json. Raises as `read_config`, and ValueError for bad fields."""
     content = read_config(folder)
     where = str(folder / CONFIG)
     cfg = from_record(TransformerConfig, content["model"], f"'model' in {where}")
-    return cfg, from_record(LinearRegression, content["task"], f"'task' in {where}"), content
+    task: AnyTask = from_record(AnyTask, content["task"], f"'task' in {where}")
+    return cfg, task, content
 
 
 def load_folder(folder: Path | str, *, name: str | None = None, source: str = "run") -> RegressionTransformer:
@@ -154,6 +157,7 @@ def load_folder(folder: Path | str, *, name: str | None = None, source: str = "r
         recipe=content.get("recipe"),
         versions=content.get("versions") or {},
         checksum=weights_checksum(model),
+        folder=folder,
     )
     return model
 

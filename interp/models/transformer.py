@@ -11,8 +11,9 @@ from transformer_lens.hook_points import HookPoint
 
 from interp._seeds import make_generator
 from interp.models.attention import is_hooked
-from interp.models.blocks import Block, LayerNorm
+from interp.models.blocks import Block, FeatureReadIn, LayerNorm
 from interp.models.config import TransformerConfig
+from interp.models.descent import write_descent
 from interp.models.positions import sinusoids
 from interp.tasks import Prompts, Task
 
@@ -33,6 +34,8 @@ class RegressionTransformer(HookedRootModule):
         self.cfg = cfg
         self.task = task
         self.info: ModelInfo | None = None  # None until the model has an origin
+        if cfg.read_in == "mlp":
+            self.read_in = FeatureReadIn(cfg)
         if cfg.read_in == "linear":
             self.W_E = nn.Parameter(torch.empty(cfg.d_token, cfg.d_model - cfg.d_pos))
             if cfg.bias:
@@ -47,7 +50,7 @@ class RegressionTransformer(HookedRootModule):
         if cfg.looped:
             for block in self.blocks[1:]:
                 block.share_weights_of(self.blocks[0])
-        self.ln_final: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
+        self.ln_final: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm and cfg.final_norm else nn.Identity()
         if cfg.readout == "linear":
             self.W_U = nn.Parameter(torch.empty(cfg.d_model, 1))
             if cfg.bias:
@@ -104,7 +107,7 @@ class RegressionTransformer(HookedRootModule):
     @property
     def reads_one_coordinate(self) -> bool:
         """Whether the prediction is one coordinate of the stream, so that every layer holds one in its place."""
-        if self.cfg.layer_norm:
+        if self.cfg.layer_norm and self.cfg.final_norm:
             return False
         return self.cfg.readout == "negated_y" or int((self.W_U != 0).sum()) == 1
 
@@ -163,6 +166,8 @@ class RegressionTransformer(HookedRootModule):
 
     def _embed(self, tokens: Tensor) -> Float[Tensor, "prompt pos d_model"]:
         """Read tokens in, leaving zeros where concatenated positions will stand."""
+        if self.cfg.read_in == "mlp":
+            return cast(Tensor, self.read_in(tokens))
         if self.cfg.read_in == "linear":
             tokens = tokens @ self.W_E
             if self.cfg.bias:
@@ -200,24 +205,23 @@ class RegressionTransformer(HookedRootModule):
     def _initialise(self, seed: int) -> None:
         cfg = self.cfg
         generator = make_generator(seed, "initial weights")
-        fan_in = {
-            "W_Q": cfg.d_model,
-            "W_K": cfg.d_model,
-            "W_V": cfg.d_model,
-            "W_O": cfg.n_heads * cfg.d_head,
-            "W_in": cfg.d_model,
-            "W_out": cfg.d_mlp,
-            "W_E": cfg.d_token,
-            "W_U": cfg.d_model,
-            "W_pos": 1,
-        }
         for path, parameter in self.named_parameters():
             name = path.rsplit(".", 1)[-1]
-            if name not in fan_in:
+            if not name.startswith("W_"):
                 continue  # biases start at 0, norms at 1
             if cfg.init == "gpt2":
                 nn.init.normal_(parameter, std=0.02, generator=generator)
                 continue
             depth = cfg.n_layers if path.startswith("blocks.") else 1
-            std = (cfg.init_variance / (depth * fan_in[name])) ** 0.5
+            std = (cfg.init_variance / (depth * _fan_in(name, parameter))) ** 0.5
             nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std, generator=generator)
+        if cfg.descent_lr is not None:
+            for block in self.blocks:
+                write_descent(block.attn, cfg, cfg.descent_lr)
+
+
+def _fan_in(name: str, weight: Tensor) -> int:
+    """Inputs that one output of a weight sums over; an embedding (of positions) looks one up."""
+    if name == "W_pos":
+        return 1
+    return weight.shape[0] * weight.shape[1] if name == "W_O" else weight.shape[-2]

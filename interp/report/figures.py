@@ -1,9 +1,5 @@
 """Drawings of tidy tables. They compute nothing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,33 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from interp.report.render import INK
-
-ACCENT, MUTED, CONTROL = "#2f7ebc", "#8c96a0", "#d1783b"
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(
-        {
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "axes.titlecolor": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "font.family": "sans-serif",
-            "font.size": 10,
-            "axes.titlesize": 10.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    ):
-        yield
+from interp.report.style import ACCENT, CONTROL, MUTED, style
 
 
 def draw_losses(table: pd.DataFrame) -> Figure:
     """Dot and interval for each predictor of a ``predictor, loss, ci_low, ci_high`` table, the model accented."""
-    with _style():
+    with style():
         figure, ax = _one_axes(7.0, 0.6 + 0.34 * len(table))
         for row, (name, loss, low, high) in enumerate(
             table[["predictor", "loss", "ci_low", "ci_high"]].itertuples(index=False)
@@ -55,7 +30,7 @@ def draw_losses(table: pd.DataFrame) -> Figure:
 def draw_readouts(table: pd.DataFrame) -> Figure:
     """R2 against layer, one panel per target, of a ``layer, target, r2, ..., random_init, shuffled_targets`` table."""
     targets = list(dict.fromkeys(table["target"]))
-    with _style():
+    with style():
         figure = Figure(figsize=(2.5 * len(targets) + 1.2, 2.6), layout="constrained")
         axes = figure.subplots(1, len(targets), sharey=True, squeeze=False)[0]
         for ax, target in zip(axes, targets, strict=True):
@@ -86,7 +61,7 @@ def draw_match(table: pd.DataFrame) -> Figure:
     stepwise = [str(solver) for solver in counts.index[counts > 1]]
     at_once = [str(solver) for solver in counts.index[counts == 1]]
     n_rows, n_layers = len(stepwise) + bool(at_once), table["layer"].nunique()
-    with _style():
+    with style():
         figure = Figure(figsize=(8.6, n_rows * (0.85 + 0.27 * n_layers)), layout="constrained")
         axes = figure.subplots(n_rows, 1, squeeze=False)[:, 0]
         for ax, solver in zip(axes, stepwise, strict=False):
@@ -116,7 +91,7 @@ def _heat(ax: Axes, rows: pd.DataFrame, across: str) -> None:
 def draw_dependency(table: pd.DataFrame) -> Figure:
     """Heat maps of dependency, output position by input token, one panel per layer of a tidy table."""
     layers = sorted(table["layer"].unique())
-    with _style():
+    with style():
         figure = Figure(figsize=(2.9 * len(layers) + 0.5, 2.9), layout="constrained")
         axes = figure.subplots(1, len(layers), squeeze=False)[0]
         for ax, layer in zip(axes, layers, strict=True):
@@ -133,7 +108,7 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     """Rise of the loss per head and intervention, with intervals, of a table from ``ablation_effects``."""
     heads = list(dict.fromkeys(zip(table["layer"], table["head"], strict=True)))
     colors = {"zero": ACCENT, "mean": "#6aa84f", "random": CONTROL}
-    with _style():
+    with style():
         figure, ax = _one_axes(7.0, 0.8 + 0.42 * len(heads))
         for intervention, shift in (("zero", -0.22), ("mean", 0.0), ("random", 0.22)):
             rows = table[table["intervention"] == intervention]

@@ -19,13 +19,16 @@ class Prompts:
     xs: Float[Tensor, "prompt point dim"]
     """Inputs."""
     ys: Float[Tensor, "prompt point"]
-    """Targets, noise included."""
+    """Targets, noise and distractors included."""
     w: Float[Tensor, "prompt dim"] | None = None
-    """The hidden weights, for tasks that have them: ``ys = xs @ w + noise``."""
+    """The hidden weights, for tasks that have them: ``ys = xs @ w + noise``, but for distractors."""
     n_queries: int = 1
     """How many of the last points ask about the same context."""
     input_map: Float[Tensor, "prompt dim dim"] | None = None
-    """The linear map that made these inputs out of isotropic ones, where it is not the identity."""
+    """The linear map that made these inputs out of isotropic ones, where it is not the identity: the covariance's, the
+    division by the norm of a context, or both."""
+    function: Float[Tensor, "prompt parameter"] | None = None
+    """What fixes each prompt's function where that is not linear in x: for sine waves amplitude and phase."""
 
     def __post_init__(self) -> None:
         if self.xs.ndim != 3:
@@ -49,11 +52,16 @@ class Prompts:
                 f"`input_map` needs one square matrix per prompt: expected shape {expected_map}, "
                 f"got {tuple(self.input_map.shape)}."
             )
+        if self.function is not None and (self.function.ndim != 2 or len(self.function) != len(self.xs)):
+            raise ValueError(
+                f"`function` needs one row of parameters per prompt: expected shape ({len(self.xs)}, parameters), "
+                f"got {tuple(self.function.shape)}."
+            )
         if not 1 <= self.n_queries <= self.n_points:
             raise ValueError(
                 f"`n_queries` must lie between 1 and the number of points ({self.n_points}), got {self.n_queries}."
             )
-        for name in ("xs", "ys", "w", "input_map"):
+        for name in ("xs", "ys", "w", "input_map", "function"):
             values = getattr(self, name)
             # A sum is finite if all its terms are, and much faster to take; only where it is not need one look closer.
             if values is not None and not values.sum().isfinite() and not torch.isfinite(values).all():
@@ -73,6 +81,7 @@ class Prompts:
             ys=self.ys[index],
             w=None if self.w is None else self.w[index],
             input_map=None if self.input_map is None else self.input_map[index],
+            function=None if self.function is None else self.function[index],
         )
 
     @property
@@ -103,6 +112,16 @@ class Prompts:
         middle = len(self) // 2
         return self[:middle], self[middle:]
 
+    def with_queries(self, xs: Float[Tensor, "prompt query dim"], ys: Float[Tensor, "prompt query"]) -> Self:
+        """The same contexts with these queries and their targets in place of the old ones."""
+        n = self.n_examples
+        return replace(
+            self,
+            xs=torch.cat([self.xs[:, :n], xs], dim=1),
+            ys=torch.cat([self.ys[:, :n], ys], dim=1),
+            n_queries=xs.shape[1],
+        )
+
     def one_query_each(self) -> Self:
         """The same questions with one query per prompt: each context is repeated once per query.
 
@@ -120,6 +139,7 @@ class Prompts:
             w=None if self.w is None else self.w.repeat_interleave(q, dim=0),
             n_queries=1,
             input_map=None if self.input_map is None else self.input_map.repeat_interleave(q, dim=0),
+            function=None if self.function is None else self.function.repeat_interleave(q, dim=0),
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
@@ -136,4 +156,5 @@ class Prompts:
             ys=self.ys.to(device=device, dtype=dtype),
             w=move(self.w),
             input_map=move(self.input_map),
+            function=move(self.function),
         )

@@ -26,3 +26,9 @@ class Task(Protocol):
     def requery(self, prompts: Prompts, n_queries: int, seed: int = 0) -> Prompts:
         """Keep the contexts and their hidden functions, and draw new queries under the law of each prompt."""
         ...
+
+
+def check_counts(n_prompts: int, n_queries: int) -> None:
+    """Refuse to sample nothing. Raises ValueError unless both counts are at least 1."""
+    if n_prompts < 1 or n_queries < 1:
+        raise ValueError(f"Ask for at least one prompt and one query, got {n_prompts} and {n_queries}.")

@@ -15,9 +15,9 @@ PER_DECADE = 8
 """Checkpoints kept per factor of ten in steps."""
 
 
-def is_kept(step: int) -> bool:
-    """Whether a checkpoint at ``step`` stays: 0 and the log-spaced steps 1, 2, 3, 4, 6, 7, 10, 13, 18, ..."""
-    return step == 0 or step in _kept_up_to(step)
+def is_kept(step: int, every: int = 0) -> bool:
+    """Whether a checkpoint at ``step`` stays: 0, the log-spaced 1, 2, 3, 4, 6, 7, 10, ..., multiples of ``every``."""
+    return step == 0 or step in _kept_up_to(step) or (every > 0 and step % every == 0)
 
 
 def _kept_up_to(last: int) -> set[int]:
@@ -39,7 +39,9 @@ def checkpoint_steps(folder: Path | str) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def save_checkpoint(folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *, keep_every: int = 0
+) -> None:
     """Write weights and optimiser state after ``step`` updates, atomically; then drop the resume points before it."""
     (folder / "checkpoints").mkdir(exist_ok=True)
     tensors = {f"model.{name}": values for name, values in named_weights(model).items()}
@@ -48,7 +50,7 @@ def save_checkpoint(folder: Path, step: int, model: torch.nn.Module, optimizer: 
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value).detach().clone().contiguous()
     write_atomically(checkpoint_path(folder, step), save_safetensors(tensors))
     for earlier in checkpoint_steps(folder):
-        if earlier < step and not is_kept(earlier):
+        if earlier < step and not is_kept(earlier, keep_every):
             checkpoint_path(folder, earlier).unlink()
 
 

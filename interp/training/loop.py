@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from interp._names import unknown_name
 from interp._progress import track
-from interp._records import to_record
+from interp._records import from_record, to_record
 from interp._seeds import derive_seed
 from interp.models.folders import (
     WEIGHTS,
@@ -54,7 +55,7 @@ def train(
     folder = None if out is None else Path(out)
     model = RegressionTransformer(recipe.model, recipe.task, seed=seed).to(device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+        _trained(model, recipe), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
     start = 0
     metrics = None
@@ -65,7 +66,7 @@ def train(
         if start > 0:
             restore_checkpoint(folder, start, model, optimizer)
         else:
-            save_checkpoint(folder, 0, model, optimizer)
+            save_checkpoint(folder, 0, model, optimizer, keep_every=recipe.keep_every)
         metrics = MetricsLog(folder, before_step=start)
     with track(f"train {recipe.name} seed {seed}", total=recipe.steps, start=start) as tracker:
         note = ""
@@ -73,7 +74,9 @@ def train(
             loss = _update(model, optimizer, recipe, seed, step)
             done = step + 1
             logs = step % recipe.log_every == 0 or done == recipe.steps
-            saves = folder is not None and (is_kept(done) or done % recipe.resume_every == 0 or done == recipe.steps)
+            saves = folder is not None and (
+                is_kept(done, recipe.keep_every) or done % recipe.resume_every == 0 or done == recipe.steps
+            )
             if logs or saves:
                 value = loss.item()
                 if not math.isfinite(value):
@@ -86,7 +89,7 @@ def train(
                 note = f"loss {value:.4f}"
             tracker.advance(note)
             if saves and folder is not None:
-                save_checkpoint(folder, done, model, optimizer)
+                save_checkpoint(folder, done, model, optimizer, keep_every=recipe.keep_every)
     recipe_record = to_record(recipe)
     if folder is not None:
         save_folder(folder, model, recipe=recipe_record, seed=seed)
@@ -97,8 +100,23 @@ def train(
         recipe=recipe_record,
         versions=current_versions(),
         checksum=weights_checksum(model),
+        folder=folder,
     )
     return model
+
+
+def _trained(model: RegressionTransformer, recipe: Recipe) -> list[torch.nn.Parameter]:
+    """The parameters that the recipe trains; the frozen ones take no gradient. Raises ValueError for unknown names."""
+    known = {path.rsplit(".", 1)[-1] for path, _ in model.named_parameters()}
+    for name in recipe.frozen:
+        if name not in known:
+            raise unknown_name(f"frozen parameter of recipe {recipe.name!r}", name, known)
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(path.rsplit(".", 1)[-1] not in recipe.frozen)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError(f"Recipe {recipe.name!r} freezes every parameter; leave at least one to train.")
+    return trained
 
 
 def training_prompts(recipe: Recipe, seed: int, step: int) -> Prompts:
@@ -135,7 +153,7 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
         _clear_run(folder)
     if taken and resume:
         content = read_config(folder)
-        if content.get("recipe") != to_record(recipe) or content.get("seed") != seed:
+        if not _same_recipe(content.get("recipe"), recipe) or content.get("seed") != seed:
             raise ValueError(
                 f"{folder} holds a run of another recipe or seed ({_difference(content, recipe, seed)}); "
                 "resume with the same ones, or give another --out."
@@ -154,6 +172,14 @@ def _clear_run(folder: Path) -> None:
         checkpoint_path(folder, step).unlink()
     for name in (WEIGHTS, METRICS):
         (folder / name).unlink(missing_ok=True)
+
+
+def _same_recipe(record: object, recipe: Recipe) -> bool:
+    """Whether a record describes this recipe; fields it lacks, being younger than it, have their defaults."""
+    try:
+        return from_record(Recipe, record, "the run's recipe") == recipe
+    except ValueError:
+        return False
 
 
 def _difference(content: dict[str, object], recipe: Recipe, seed: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from interp.models.config import TransformerConfig
-from interp.tasks import LinearRegression
+from interp.tasks import AnyTask, LinearRegression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Recipe:
 
     name: str
     model: TransformerConfig = field(default_factory=TransformerConfig)
-    task: LinearRegression = field(default_factory=LinearRegression)
+    task: AnyTask = field(default_factory=LinearRegression)
     steps: int = 1000
     """Number of updates."""
     batch_size: int = 64
@@ -31,15 +31,21 @@ class Recipe:
     """Updates over which lr rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What lr does after the warm-up: stay, or fall to 0 along half a cosine."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that keep their initial values, by the last part of their names, such as ``W_Q``."""
     log_every: int = 10
     """Updates between two lines of metrics.jsonl."""
     resume_every: int = 500
     """Updates between two resume points."""
+    keep_every: int = 0
+    """Updates between checkpoints that stay beside the log-spaced ones; 0 for the log-spaced alone."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "resume_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Recipe {self.name!r}: `{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.keep_every < 0:
+            raise ValueError(f"Recipe {self.name!r}: `keep_every` must be at least 0, got {self.keep_every}.")
         if not 0 <= self.warmup <= self.steps:
             raise ValueError(f"Recipe {self.name!r}: `warmup` must lie in 0..{self.steps}, got {self.warmup}.")
         if not 0 < self.lr < math.inf:

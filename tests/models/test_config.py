@@ -71,7 +71,7 @@ def test_one_kind_of_attention_stands_for_all_layers():
         ),
         (
             {"read_in": "linear", "width": 16},
-            "readout='negated_y' reads the token's y entry, which only an identity read-in keeps in place; "
+            "readout='negated_y' reads the token's y entry, which a linear read-in does not keep in place; "
             "use readout='linear'.",
         ),
         ({"n_heads": 2}, "A stream of width 11 does not divide into 2 heads; give `head_width`."),

@@ -90,7 +90,7 @@ def test_the_noise_is_the_tasks():
     [
         (
             "gd:stepz=3",
-            "Unknown parameter of 'gd' 'stepz'; known are dim, lr, noise_std, points, steps. Did you mean 'steps'?",
+            "Unknown parameter of 'gd' 'stepz'; known are clamp, dim, lr, noise_std, points, steps. Did you mean 'steps'?",
         ),
         (
             "newton:gamma=3",

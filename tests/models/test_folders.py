@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from interp.models import RegressionTransformer, load_folder, save_folder
-from interp.models.folders import describe_model, weights_checksum
+from interp.models import RegressionTransformer, TransformerConfig, load_folder, save_folder
+from interp.models.folders import describe_model, read_shape, weights_checksum, write_config
+from interp.tasks import LinearRegression, SineWaves
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
@@ -50,6 +51,35 @@ def test_a_model_comes_back_from_its_folder_bit_for_bit(options, tmp_path):
     tokens = model.tokens(model.task.sample(4))
     assert torch.equal(back(tokens), model(tokens))
     assert weights_checksum(back) == weights_checksum(model) == describe_model(back).checksum
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        SineWaves(),
+        SineWaves(n_points=5, low=-1.0, high=3.0, coupled=True),
+        LinearRegression(dim=1, inputs="exponential", normalize_context=True, distractors=2),
+    ],
+    ids=["waves", "coupled waves", "linear"],
+)
+def test_a_folder_holds_any_task(task, tmp_path):
+    cfg = TransformerConfig(dim=1, n_layers=1)
+    write_config(tmp_path, cfg, task, recipe=None, seed=None)
+    assert read_shape(tmp_path)[:2] == (cfg, task)
+    save_folder(tmp_path, RegressionTransformer(cfg, task))
+    assert load_folder(tmp_path).task == task
+
+
+def test_a_task_of_unsaid_kind_is_refused(run):
+    content = json.loads((run / "config.json").read_text())
+    del content["task"]["kind"]
+    edit_config(run, task=content["task"])
+    with raises_exactly(
+        ValueError,
+        f"'task' in {run / 'config.json'} needs a field 'kind' that says what it describes, 'linear_regression' or "
+        "'sine_waves'; got none.",
+    ):
+        load_folder(run)
 
 
 def test_looped_layers_are_saved_once_and_still_shared_when_loaded(tmp_path):
@@ -213,6 +243,12 @@ def test_a_config_without_task_is_refused(run):
             {"width": 64},
             "does not describe a valid TransformerConfig: value: Value error, An identity read-in makes the stream 5 "
             "wide, got width=64; use read_in='linear'..",
+        ),
+        (
+            "task",
+            {"n_points": "many"},
+            "does not describe a valid LinearRegression: n_points: Input should be a valid integer, "
+            "unable to parse string as an integer.",
         ),
         ("task", {"colour": "red"}, "has fields that LinearRegression does not know: colour."),
         (

@@ -1,0 +1,95 @@
+"""Claims about runs: an estimate over seeds, a range that it should lie in, a verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from interp.report.chapter import judge_range
+from interp.report.finding import Finding
+from probes import Interval, mean_over_runs
+
+
+def claim_range(
+    id: str,
+    claim: str,
+    statistic: str,
+    values: Sequence[float] | Interval,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    paper: str = "",
+    controls: Mapping[str, float] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Finding:
+    """The claim that a statistic lies in [low, high], judged by its 95 % interval.
+
+    ``values`` are one number per run (Student's t interval over runs), or an interval over prompts where there is one
+    run. ``paper`` says what the paper or its code reports.
+    """
+    interval = values if isinstance(values, Interval) else mean_over_runs(values)
+    ci = (interval.low, interval.high)
+    bounds = " and ".join(
+        part
+        for part in (
+            f"at least {low:.6g}" if low > -math.inf else "",
+            f"at most {high:.6g}" if high < math.inf else "",
+        )
+        if part
+    )
+    over = "prompts (one run)" if isinstance(values, Interval) else f"{len(values)} seeds"
+    finite = all(math.isfinite(end) for end in (interval.estimate, *ci))
+    verdict = judge_range(ci, low, high) if finite else "inconclusive"
+    return Finding(
+        id=id,
+        claim=claim,
+        statistic=statistic,
+        estimate=interval.estimate,
+        ci=ci,
+        controls=dict(controls or {}),
+        verdict=verdict,
+        reason=f"supported when the whole interval over {over} is {bounds}, refuted when none of it is",
+        details={
+            **({"paper": paper} if paper else {}),
+            **({} if isinstance(values, Interval) else {"per seed": [float(value) for value in values]}),
+            **(details or {}),
+        },
+    )
+
+
+def claim_share(
+    id: str,
+    claim: str,
+    statistic: str,
+    held: Sequence[bool],
+    *,
+    at_least: float = 0.5,
+    paper: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Finding:
+    """The claim that something holds in at least a share of all runs, with the Wilson interval of that share.
+
+    Few runs prove little: even three of three leave it open whether more than half of all would.
+    """
+    low, high = wilson(sum(held), len(held))
+    return Finding(
+        id=id,
+        claim=claim,
+        statistic=statistic,
+        estimate=float(np.mean(held)),
+        ci=(low, high),
+        verdict="supported" if low >= at_least else "refuted" if high < at_least else "inconclusive",
+        reason=f"{sum(held)} of {len(held)} runs; supported when the interval of the share lies above {at_least:.0%}, "
+        "refuted when below",
+        details={**({"paper": paper} if paper else {}), **(details or {})},
+    )
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a probability after ``successes`` in ``trials`` (Wilson 1927)."""
+    z = 1.959964
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)

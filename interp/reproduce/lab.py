@@ -1,0 +1,107 @@
+"""What every figure works with: trained runs, evaluation prompts, and how much of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interp._records import to_record
+from interp._seeds import derive_seed
+from interp.models.folders import load_folder
+from interp.models.transformer import RegressionTransformer
+from interp.models.zoo import zoo_entries
+from interp.solvers import AbstractSolver, tune
+from interp.tasks import Prompts, Task
+from interp.training import Recipe, Run, checkpoint_steps, get_recipe, train_many
+
+
+@dataclass
+class Lab:
+    """Trains or finds the runs that a figure asks for, and remembers them for its record."""
+
+    quick: bool = False
+    """Fewer seeds, updates and prompts: a few minutes on 2 cores."""
+    seeds: int = 0
+    """Runs of each recipe; 0 leaves it to the figure. Never fewer than 2: spread is part of every claim."""
+    folder: Path = Path("runs")
+    """Where runs are kept, and found again."""
+    jobs: int = 0
+    """Runs trained at a time; 0 for one on each core."""
+    device: str = "cpu"
+    seed: int = 0
+    """Seed of the evaluation prompts."""
+    record: list[dict[str, Any]] = field(default_factory=list)
+    """The runs used so far."""
+
+    def __post_init__(self) -> None:
+        if self.seeds and self.seeds < 2:
+            raise ValueError(f"A claim about training needs at least 2 seeds, got {self.seeds}.")
+
+    @property
+    def n_prompts(self) -> int:
+        """Evaluation prompts of every loss and alignment."""
+        return 2048 if self.quick else 8192
+
+    def prompts(self, task: Task, n_queries: int = 1) -> Prompts:
+        """Evaluation prompts: the same ones for every model and solver, and never seen in training."""
+        return task.sample(self.n_prompts, seed=derive_seed(self.seed, "evaluation"), n_queries=n_queries)
+
+    def runs(self, recipe: Recipe | str, *, seeds: int) -> list[Run]:
+        """Runs of seeds 0, 1, ... of a recipe: ``seeds`` of them unless the user says otherwise.
+
+        A zoo model of the same recipe and seed is taken as it is where it has its checkpoints. Runs that diverged are
+        noted in the record and left out. Raises ValueError where fewer than 2 are left.
+        """
+        if isinstance(recipe, str):
+            recipe = get_recipe(recipe)
+        wanted = range(self.seeds or seeds)
+        shipped = {seed: run for seed in wanted if (run := _from_zoo(recipe, seed)) is not None}
+        missing = [(recipe, seed) for seed in wanted if seed not in shipped]
+        trained = train_many(missing, self.folder, jobs=self.jobs, device=self.device)
+        runs = sorted([*shipped.values(), *trained], key=lambda run: run.seed)
+        for run in runs:
+            self._note(run)
+        finished = [run for run in runs if not run.failure]
+        if len(finished) < 2:
+            raise ValueError(
+                f"Only {len(finished)} of {len(runs)} runs of {recipe.name!r} finished, and a claim needs 2: "
+                + "; ".join(f"seed {run.seed}: {run.failure}" for run in runs if run.failure)
+            )
+        return finished
+
+    def shipped(self, name: str) -> Run:
+        """A zoo model as a run, for what takes hours to train."""
+        entry = zoo_entries()[name]
+        run = Run(get_recipe(entry.recipe), entry.seed, entry.folder)
+        self._note(run)
+        return run
+
+    def _note(self, run: Run) -> None:
+        # The folder's name, not its path: a record must not depend on where it was made.
+        noted: dict[str, Any] = {"recipe": to_record(run.recipe), "seed": run.seed, "folder": run.folder.name}
+        if run.failure:
+            noted["failure"] = run.failure
+        else:
+            info = load_folder(run.folder).info
+            noted["checksum"] = info.checksum if info else ""
+        if noted not in self.record:
+            self.record.append(noted)
+
+
+def model_of(run: Run) -> RegressionTransformer:
+    """The trained model of a run."""
+    return load_folder(run.folder)
+
+
+def tuned(names: Sequence[str], prompts: Prompts, steps: int) -> dict[str, AbstractSolver]:
+    """Solvers with their best hyperparameters for so many steps, shared by the steps."""
+    return {name: tune(name, prompts, steps).solver for name in names}
+
+
+def _from_zoo(recipe: Recipe, seed: int) -> Run | None:
+    for entry in zoo_entries().values():
+        if entry.recipe == recipe.name and entry.seed == seed and checkpoint_steps(entry.folder):
+            model = load_folder(entry.folder)
+            if model.info is not None and model.info.recipe == to_record(recipe):
+                return Run(recipe, seed, entry.folder)
+    return None

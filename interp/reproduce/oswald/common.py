@@ -1,0 +1,92 @@
+"""What several figures measure alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from interp.matching import align_over_training, interpolate_with_gd
+from interp.matching.readouts import model_answers, problems_of
+from interp.models.constructions import descent_twin
+from interp.models.protocol import HookedRegressor
+from interp.models.transformer import RegressionTransformer
+from interp.reproduce.lab import Lab
+from interp.solvers import AbstractSolver, GradientDescent, GradientDescentPlus
+from interp.tasks import Prompts
+from interp.training import Recipe, Run, get_recipe
+
+CONVERGED = 1.02
+"""A run has converged once its loss stays below this multiple of its algorithm's."""
+
+
+def recipe_for(lab: Lab, name: str, quick_steps: int) -> Recipe:
+    """The recipe, cut to so many updates under another name where the lab is quick."""
+    recipe = get_recipe(name)
+    if not lab.quick or quick_steps >= recipe.steps:
+        return recipe
+    return replace(recipe, name=f"{name}-{quick_steps}updates", steps=quick_steps)
+
+
+def follow(runs: Sequence[Run], solvers: Mapping[str, AbstractSolver], prompts: Prompts) -> pd.DataFrame:
+    """`align_over_training` of all runs, with a column seed."""
+    return pd.concat(
+        [align_over_training(run.folder, solvers, prompts).assign(seed=run.seed) for run in runs], ignore_index=True
+    )
+
+
+def loss_of(model: HookedRegressor, prompts: Prompts) -> float:
+    """Half the mean squared error at the queries."""
+    targets = problems_of(model, prompts).targets
+    return float(0.5 * (model_answers(model, prompts).to(targets) - targets).square().mean())
+
+
+def nearest_update(table: pd.DataFrame, update: int) -> int:
+    """The checkpoint of a table that lies nearest to an update."""
+    return min((int(candidate) for candidate in set(table["update"])), key=lambda candidate: abs(candidate - update))
+
+
+def at_update(table: pd.DataFrame, update: int, column: str, solver: str) -> list[float]:
+    """One number per seed: a column at a checkpoint, of the rows of a solver."""
+    part = table[(table["update"] == update) & (table["solver"] == solver)].sort_values("seed")
+    return [float(value) for value in part[column]]
+
+
+def converged_at(table: pd.DataFrame, bound: float) -> list[int | None]:
+    """For each seed the first checkpoint from which its loss stays below ``bound``, or None."""
+    found: list[int | None] = []
+    for _, part in table.drop_duplicates(["seed", "update"]).sort_values("update").groupby("seed"):
+        above = part.loc[part["loss"] >= bound, "update"]
+        after = part["update"] if above.empty else part.loc[part["update"] > above.max(), "update"]
+        found.append(None if after.empty else int(after.min()))
+    return found
+
+
+def twin_of(solver: AbstractSolver, model: RegressionTransformer, steps: int) -> RegressionTransformer:
+    """GD or GD++ as weights beside a model: its task, its clamp, and as many layers as steps.
+
+    Raises TypeError for other solvers.
+    """
+    n = model.task.n_points - 1
+    if isinstance(solver, GradientDescent):
+        scale = n if solver.normalize == "mean" else 1
+        return descent_twin(model, [lr / scale for lr in _each(solver.lr, steps)], [0.0] * steps)
+    if isinstance(solver, GradientDescentPlus):
+        return descent_twin(model, _each(solver.lr, steps), _each(solver.gamma, steps))
+    raise TypeError(f"Only GD and GD++ are written as weights, not {type(solver).__name__}.")
+
+
+def halfway(model: RegressionTransformer, solver: AbstractSolver) -> RegressionTransformer:
+    """The weights in the middle between a model's and those of GD or GD++, one step per layer."""
+    steps = model.cfg.n_layers
+    n = model.task.n_points - 1
+    if isinstance(solver, GradientDescent):
+        scale = n if solver.normalize == "mean" else 1
+        eta = [lr / scale for lr in _each(solver.lr, steps)]
+        return interpolate_with_gd(model, eta)
+    if isinstance(solver, GradientDescentPlus):
+        return interpolate_with_gd(model, _each(solver.lr, steps), gamma=_each(solver.gamma, steps))
+    raise TypeError(f"Only GD and GD++ are written as weights, not {type(solver).__name__}.")
+
+
+def _each(values: float | tuple[float, ...], steps: int) -> list[float]:
+    return [float(values)] * steps if isinstance(values, float | int) else [float(value) for value in values[:steps]]

@@ -1,0 +1,127 @@
+"""Tidy tables of panels, and how they are drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from interp.report.style import style
+
+COLUMNS = ("panel", "series", "seed", "x", "y")
+COLORS = {
+    "trained": "#2f7ebc",
+    "gd": "#d1783b",
+    "gd++": "#6aa84f",
+    "gd++ per step": "#8e63b5",
+    "gd per step": "#b58a2b",
+    "interpolated": "#c2417f",
+    "zero": "#8c96a0",
+}
+"""The same series has the same colour in every figure; others take what is left of the palette."""
+OTHERS = ("#17a2a2", "#7a5230", "#4c5a67", "#d4a017", "#a83232")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """How one panel of the table is drawn: lines of y over x, one for each series, with the spread over seeds."""
+
+    name: str
+    x: str
+    """Label of the x axis."""
+    y: str
+    """Label of the y axis."""
+    x_scale: Literal["linear", "log", "symlog", "categories"] = "linear"
+    y_scale: Literal["linear", "log"] = "linear"
+    y_limits: tuple[float | None, float | None] = (None, None)
+    marks: Mapping[str, float] = field(default_factory=dict)
+    """Horizontal lines, by name: constants to compare with."""
+    matrix: bool = False
+    """Whether the panel is a matrix: x and y are columns and rows, and the column ``value`` its entries."""
+
+
+def rows(panel: str, frame: pd.DataFrame, *, x: str, y: str, series: str | None = None) -> pd.DataFrame:
+    """A part of a figure's table: columns of ``frame`` under the common names.
+
+    ``series`` names the column of the series, unless ``frame`` has one called series; a column seed is kept, and
+    set to "all" where there is none.
+    """
+    part = frame.rename(columns={x: "x", y: "y", **({series: "series"} if series else {})})
+    part = part.assign(panel=panel)
+    if "seed" not in part:
+        part["seed"] = "all"
+    return part[list(COLUMNS)]
+
+
+def draw_panels(table: pd.DataFrame, panels: Sequence[Panel], *, per_row: int = 3) -> Figure:
+    """All panels of a table, in order."""
+    n_rows = -(-len(panels) // per_row)
+    columns = min(per_row, len(panels))
+    with style(ink="#1c2126"):
+        figure = Figure(figsize=(4.1 * columns, 3.3 * n_rows), layout="constrained")
+        axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
+        for ax, panel in zip(axes, panels, strict=False):
+            part = table[table["panel"] == panel.name]
+            if panel.matrix:
+                _draw_matrix(ax, part)
+            else:
+                _draw_lines(ax, part, panel)
+            ax.set_title(panel.name)
+            ax.set_xlabel(panel.x)
+            ax.set_ylabel(panel.y)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        return figure
+
+
+def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
+    spare = iter(OTHERS)
+    for series, points in part.groupby("series", sort=False):
+        color = COLORS.get(str(series)) or next(spare, "#1c2126")
+        by_x = points.groupby("x", sort=panel.x_scale != "categories")["y"]
+        mean = by_x.mean()
+        places = range(len(mean)) if panel.x_scale == "categories" else mean.index
+        dashed = str(series) in ("gd", "gd++", "gd per step", "gd++ per step", "zero")
+        ax.plot(
+            places,
+            mean.to_numpy(),
+            color=color,
+            lw=1.8,
+            ls="--" if dashed else "-",
+            marker="o" if len(mean) <= 12 else "",
+            ms=3.5,
+            label=str(series),
+        )
+        if (by_x.count() > 1).any():
+            ax.fill_between(places, by_x.min().to_numpy(), by_x.max().to_numpy(), color=color, alpha=0.2, lw=0)
+        if panel.x_scale == "categories":
+            ax.set_xticks(list(places), [str(value) for value in mean.index], rotation=20)
+    for name, value in panel.marks.items():
+        ax.axhline(value, lw=1, ls=":", color=COLORS.get(name, "#1c2126"), label=name)
+    if panel.x_scale == "symlog":
+        ax.set_xscale("symlog", linthresh=1)
+    elif panel.x_scale == "log":
+        ax.set_xscale("log")
+    ax.set_yscale(panel.y_scale)
+    ax.set_ylim(*panel.y_limits)
+    ax.legend(frameon=False, fontsize=8)
+
+
+def _draw_matrix(ax: Axes, part: pd.DataFrame) -> None:
+    grid = part.pivot(index="y", columns="x", values="value")
+    bound = float(grid.abs().to_numpy().max()) or 1.0
+    sns.heatmap(
+        grid,
+        ax=ax,
+        cmap="RdBu_r",
+        vmin=-bound,
+        vmax=bound,
+        square=True,
+        cbar_kws={"shrink": 0.7},
+        xticklabels=2,
+        yticklabels=2,
+    )
+    ax.tick_params(labelsize=7.5, rotation=0)

@@ -1,0 +1,75 @@
+"""Several runs at once, each in a process of its own."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from interp._progress import track
+from interp.models.folders import WEIGHTS
+from interp.training.loop import DivergedError, train
+from interp.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, or one that diverged."""
+
+    recipe: Recipe
+    seed: int
+    folder: Path
+    failure: str = ""
+    """Why it did not finish; empty if it did."""
+
+
+def train_many(
+    wanted: Sequence[tuple[Recipe, int]], folder: Path | str, *, jobs: int = 0, device: str = "cpu"
+) -> list[Run]:
+    """Train recipes with seeds into ``folder/RECIPE-seedSEED``, ``jobs`` at a time (0: one for each core; on a GPU 1).
+
+    Runs that are there already are taken as they are, unfinished ones go on from their last checkpoint. A run that
+    diverges is reported in its `Run` and stops no other. Comes back in the order asked for. Raises ValueError where
+    a folder holds another recipe's run.
+    """
+    folder = Path(folder)
+    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    runs = [Run(recipe, seed, folder / f"{recipe.name}-seed{seed}") for recipe, seed in wanted]
+    missing = [run for run in runs if not _is_finished(run)]
+    failures: dict[Path, str] = {}
+    if missing:
+        threads = max(1, (os.cpu_count() or 1) // min(jobs, len(missing)))
+        # Processes of their own: threads that several trainings share cost more than they give.
+        with (
+            ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool,
+            track("runs", len(missing)) as tracker,
+        ):
+            futures = {
+                pool.submit(_train_one, run.recipe, run.seed, run.folder, device, threads): run for run in missing
+            }
+            for future in as_completed(futures):
+                run = futures[future]
+                failures[run.folder] = future.result()
+                tracker.advance(f"{run.recipe.name} seed {run.seed}")
+    return [Run(run.recipe, run.seed, run.folder, failures.get(run.folder, "")) for run in runs]
+
+
+def _is_finished(run: Run) -> bool:
+    """Whether the run is there in full. A folder of another recipe is not: training into it says what is wrong."""
+    if not (run.folder / WEIGHTS).is_file():
+        return False
+    train(run.recipe, run.folder, seed=run.seed, resume=True)  # checks, and trains nothing
+    return True
+
+
+def _train_one(recipe: Recipe, seed: int, folder: Path, device: str, threads: int) -> str:
+    """Train one run; returns why it failed, if it did."""
+    torch.set_num_threads(threads)
+    try:
+        train(recipe, folder, seed=seed, device=device, resume=True)
+    except DivergedError as error:
+        return str(error)
+    return ""
