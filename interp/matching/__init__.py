@@ -2,6 +2,7 @@
 
 from interp.matching.alignment import Alignment, align, align_all
 from interp.matching.circuits import EffectiveStep, effective_steps
+from interp.matching.curvature import curvature_table, measured_spectra, reshaped_spectra
 from interp.matching.decode import TARGETS, probe_layers
 from interp.matching.families import Family, make_family
 from interp.matching.induced import InducedWeights, fitted_weights, sensitivities
@@ -29,6 +30,7 @@ __all__ = [
     "align_all",
     "align_over_training",
     "compare_under_shift",
+    "curvature_table",
     "effective_steps",
     "find_turn",
     "fitted_weights",
@@ -39,9 +41,11 @@ __all__ = [
     "make_family",
     "match_layers",
     "match_measures",
+    "measured_spectra",
     "native_predictions",
     "prediction_r2",
     "probe_layers",
+    "reshaped_spectra",
     "sensitivities",
     "shifts_of",
     "similarity_of_errors",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from interp.matching.induced import sensitivities
 from interp.matching.readouts import layer_states, native_predictions, problems_of
@@ -40,20 +42,26 @@ def align_all(
     model: HookedRegressor, solvers: Mapping[str, AbstractSolver], prompts: Prompts, steps: int, *, layer: int = -1
 ) -> dict[str, Alignment]:
     """`align` with several solvers, for which the model is asked and differentiated once."""
+    measured = measure_prompts(model, solvers, prompts, steps, layer=layer)
+    return {name: Alignment(*(bootstrap_mean(values.numpy()) for values in parts)) for name, parts in measured.items()}
+
+
+def measure_prompts(
+    model: HookedRegressor, solvers: Mapping[str, AbstractSolver], prompts: Prompts, steps: int, *, layer: int = -1
+) -> dict[str, Float[Tensor, "measure prompt"]]:
+    """What `align_all` averages: for every solver the measures of `Alignment`, in their order, of each prompt."""
     problems = problems_of(model, prompts)
     predictions = native_predictions(model, layer_states(model, prompts))[layer].to(problems.targets)
     ours = sensitivities(model, prompts)[layer].to(problems.targets)  # [prompt column dim]
     n_queries = problems.queries.shape[2]
     informed = torch.tensor(problems.prefixes).repeat_interleave(n_queries) > 0
 
-    def compare(solver: AbstractSolver) -> Alignment:
+    def measure(solver: AbstractSolver) -> Float[Tensor, "measure prompt"]:
         trace = solver.trace(problems, [steps])
         theirs = trace.weights[0].repeat_interleave(n_queries, dim=1)
         difference = (predictions - trace.predictions[0]).abs()
         cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-30)
         distance = (ours - theirs).norm(dim=-1)
-        return Alignment(
-            *(bootstrap_mean(part[:, informed].mean(1).cpu().numpy()) for part in (difference, cosine, distance))
-        )
+        return torch.stack([part[:, informed].mean(1) for part in (difference, cosine, distance)]).cpu()
 
-    return {name: compare(solver) for name, solver in solvers.items()}
+    return {name: measure(solver) for name, solver in solvers.items()}

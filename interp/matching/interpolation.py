@@ -87,21 +87,21 @@ def constructed_products(
     """W_Q W_K^T and W_V W_O of GD++ (GD where gamma is 0) in the model's shape. Raises as `interpolate_with_gd`."""
     cfg = model.cfg
     x, y = cfg.x_slice, cfg.y_index
-    qk = torch.zeros(cfg.n_layers, cfg.d_model, cfg.d_model)
+    qk = torch.zeros(cfg.n_layers, cfg.d_model, cfg.d_model, dtype=next(model.parameters()).dtype)
     ov = torch.zeros_like(qk)
-    eye = torch.eye(cfg.dim)
+    eye = torch.eye(cfg.dim, dtype=qk.dtype)
     qk[:, x, x] = eye
-    ov[:, x, x] = -_per_layer(gamma, model, "gamma")[:, None, None] * eye
-    ov[:, y, y] = -_per_layer(eta_over_n, model, "eta_over_n")
+    ov[:, x, x] = -_per_layer(gamma, model, "gamma").to(qk)[:, None, None] * eye
+    ov[:, y, y] = -_per_layer(eta_over_n, model, "eta_over_n").to(qk)
     return qk, ov
 
 
 def _per_layer(values: float | Sequence[float], model: RegressionTransformer, name: str) -> Float[Tensor, " layer"]:
     n_layers = model.cfg.n_layers
     if isinstance(values, float | int):
-        return torch.full((n_layers,), float(values))
+        return torch.full((n_layers,), float(values), dtype=torch.float64)
     if len(values) != n_layers:
         raise ValueError(f"`{name}` needs one value for all or one for each of {n_layers} layers, got {len(values)}.")
     if model.cfg.looped and len(set(values)) > 1:
         raise ValueError(f"Looped layers are one layer: `{name}` needs one value, got {list(values)}.")
-    return torch.tensor(values, dtype=torch.float32)
+    return torch.tensor(values, dtype=torch.float64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from interp._progress import track
 from interp.matching.alignment import align_all
@@ -24,6 +25,7 @@ def align_over_training(
     prompts: Prompts,
     *,
     checkpoints: Sequence[int] | None = None,
+    device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
     """Align the model with each solver, as many steps as it has layers, at every checkpoint of a run.
 
@@ -40,7 +42,7 @@ def align_over_training(
     rows: list[dict[str, float | str]] = []
     with track("checkpoints", len(steps)) as tracker:
         for step in steps:
-            model = load_checkpoint(folder, step)
+            model = load_checkpoint(folder, step).to(device)
             targets = problems_of(model, prompts).targets
             errors = model_answers(model, prompts).to(targets) - targets
             loss = bootstrap_mean((0.5 * errors.square().mean(-1)).numpy())

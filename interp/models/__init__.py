@@ -6,7 +6,7 @@ from interp._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from interp.models.config import TransformerConfig
-    from interp.models.constructions import CONSTRUCTIONS, build_construction
+    from interp.models.constructions import CONSTRUCTIONS, build_construction, descent_twin
     from interp.models.folders import ModelInfo, load_folder, save_folder
     from interp.models.loading import load
     from interp.models.protocol import HookedRegressor
@@ -21,6 +21,7 @@ __all__ = [
     "TransformerConfig",
     "ZooEntry",
     "build_construction",
+    "descent_twin",
     "load",
     "load_folder",
     "save_folder",
@@ -37,6 +38,7 @@ __getattr__ = lazy_attributes(
         "TransformerConfig": "interp.models.config",
         "ZooEntry": "interp.models.zoo",
         "build_construction": "interp.models.constructions",
+        "descent_twin": "interp.models.constructions",
         "load": "interp.models.loading",
         "load_folder": "interp.models.folders",
         "save_folder": "interp.models.folders",

@@ -55,12 +55,19 @@ def descent_twin(
 ) -> RegressionTransformer:
     """GD++ (GD where all gamma are 0) as weights in a model's own shape: its task, its clamp, one layer per step.
 
-    What bounds or rescales the model's activations out of distribution then bounds the algorithm's just as much.
-    Raises ValueError where the two lists differ in length, and for tasks that are not linear.
+    It is on the model's device and in its precision. What bounds or rescales the model's activations out of
+    distribution then bounds the algorithm's just as much. Raises ValueError where the two lists differ in length, and
+    for tasks that are not linear.
     """
     if not isinstance(model.task, LinearRegression):
         raise ValueError(f"GD on x solves linear regression; the model's task is {type(model.task).__name__}.")
-    return _descent(model.task, eta_over_n, gamma, model.cfg.clamp or 0.0)
+    if len(eta_over_n) != len(gamma):
+        raise ValueError(
+            f"Every step has one eta/n and one gamma, got {len(eta_over_n)} and {len(gamma)}; give as many of each."
+        )
+    parameter = next(model.parameters())
+    twin = _descent(model.task, eta_over_n, gamma, model.cfg.clamp or 0.0)
+    return twin.to(parameter.device, parameter.dtype)
 
 
 def newton(

@@ -19,8 +19,10 @@ def repeated(model: RegressionTransformer, times: int, *, damping: float = 1.0) 
             f"The model has {model.cfg.n_layers} different layers, of which none alone was trained to be repeated; "
             "take a model of one layer or a looped one."
         )
+    if times < 1 or not 0 < damping <= 1:
+        raise ValueError(f"`times` must be at least 1 and `damping` lie in (0, 1], got {times} and {damping}.")
     kind = model.cfg.attention_kinds[0]
-    cfg = replace(model.cfg, n_layers=times, looped=True, damping=damping, attention=kind)
+    cfg = replace(model.cfg, n_layers=times, looped=True, damping=model.cfg.damping * damping, attention=kind)
     parameter = next(model.parameters())
     longer = type(model)(cfg, model.task).to(parameter.device, parameter.dtype)
     own = dict(model.named_parameters())

@@ -1,42 +1,36 @@
 """Which algorithm each layer runs."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from interp._seeds import derive_seed
-from interp.matching import (
-    LayerVerdict,
-    align,
-    effective_steps,
-    interpolate_with_gd,
-    judge_layers,
-    match_measures,
-    sensitivities,
-)
+from interp.matching import LayerVerdict, align, effective_steps, judge_layers, match_measures, sensitivities
 from interp.matching.circuits import is_linear_on_pairs
+from interp.matching.descents import best_descents, read_off, written_out
 from interp.matching.families import DEFAULT_FAMILIES
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import problems_of
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
-from interp.report.chapter import Chapter, count_of, judge_range
+from interp.report.chapter import Chapter, Part, count_of, judge_range
 from interp.report.document import Figure, Section
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
 from interp.report.render import show, to_svg
-from interp.solvers import GradientDescent, tune
-from interp.tasks import Prompts
+from interp.report.shifts import write_shifts
+from interp.report.weights import write_weights
+from interp.solvers import AbstractSolver
+from interp.tasks import LinearRegression, Prompts
 from probes import bootstrap_ratio, resampling_weights
 from probes.intervals import percentiles
 
 STEP_PROMPTS = 16384
 STEP_TOLERANCE = 0.02
 """How far a step size may be from the best one for the two to count as equal."""
-INTERPOLATION_TOLERANCE = 0.01
 
 
 def write_algorithm(
@@ -50,11 +44,15 @@ def write_algorithm(
     findings += [_layer_finding(verdict, "weights") for verdict in by_weights]
     named = {"match_errors": errors, "match_weights": weights}
     shown: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     if is_linear_on_pairs(model):
         named["effective_steps"] = pd.DataFrame([vars(step) for step in effective_steps(model)])
         shown = ("effective_steps",)
-        if all(verdict.solver == "gd" and verdict.verdict == "supported" for verdict in by_errors):
-            findings += _gd_findings(model, prompts, len(by_errors), seed)
+        runs_gd = all(verdict.solver == "gd" and verdict.verdict == "supported" for verdict in by_errors)
+        parts = hold_against_descents(model, prompts, seed, runs_gd=runs_gd)
+    for part in parts:
+        findings += part.findings
+        named |= part.tables
     return Chapter(
         section=Section(
             title="Which algorithm it runs",
@@ -63,6 +61,7 @@ def write_algorithm(
             figures=(
                 _figure("errors", errors, "Cosine of the errors of each layer and of each solver step"),
                 _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
+                *(figure for part in parts for figure in part.figures),
             ),
             tables=shown,
         ),
@@ -111,15 +110,36 @@ def _layer_finding(verdict: LayerVerdict, measure: str) -> Finding:
     )
 
 
-def _gd_findings(model: RegressionTransformer, prompts: Prompts, steps: int, seed: int) -> list[Finding]:
-    """Alignment in the sense of von Oswald et al., the step size of one-layer models, and the interpolated weights."""
-    best = tune("gd", prompts, steps)
-    findings = [_alignment_finding(model, prompts, best.solver, steps)]
-    if steps == 1:
-        findings.append(_step_size_finding(model, seed))
-    if model.cfg.n_heads == 1 and isinstance(best.solver, GradientDescent):
-        findings.append(_interpolation_finding(model, prompts, best.solver.lr / prompts.n_examples))
-    return findings
+def hold_against_descents(
+    model: RegressionTransformer, prompts: Prompts, seed: int, *, runs_gd: bool
+) -> tuple[Part, ...]:
+    """The weights and the errors out of distribution of linear attention on (x, y), beside those of GD or GD++.
+
+    The algorithm is tuned GD for one layer and for models of which ``runs_gd`` says that every layer follows it, tuned
+    GD++ for looped layers, and for layers of their own GD++ with the steps read off their weights.
+    """
+    tuned = best_descents(model, prompts)
+    parts = [Part(findings=_gd_findings(model, prompts, tuned["gd"].solver, seed))] if runs_gd else []
+    if model.cfg.n_heads == 1 and model.cfg.damping == 1:
+        descents = {name: written_out(found, model, prompts) for name, found in tuned.items()}
+        own = read_off(model)
+        family = "gd" if runs_gd or model.cfg.n_layers == 1 else "gd++"
+        rival = descents[family]
+        if family == "gd++" and not model.cfg.looped:
+            # Layers of their own have steps of their own, too many to tune: the weights say which.
+            rival = descents["gd++, read off"] = own
+        parts.append(write_weights(model, prompts, (descents[family], own), rival))
+        if isinstance(model.task, LinearRegression):
+            parts.append(write_shifts(model, descents, rival, seed))
+    return tuple(parts)
+
+
+def _gd_findings(
+    model: RegressionTransformer, prompts: Prompts, best: AbstractSolver, seed: int
+) -> tuple[Finding, ...]:
+    """Alignment in the sense of von Oswald et al., and the step size of one-layer models."""
+    alignment = _alignment_finding(model, prompts, best, model.cfg.n_layers)
+    return (alignment, _step_size_finding(model, seed)) if model.cfg.n_layers == 1 else (alignment,)
 
 
 def _alignment_finding(model: RegressionTransformer, prompts: Prompts, solver: Any, steps: int) -> Finding:
@@ -180,36 +200,4 @@ def _step_size_finding(model: RegressionTransformer, seed: int) -> Finding:
             "ratio interval": (float(low), float(high)),
             "eta/n read off the weights": effective_steps(model)[0].eta_over_n,
         },
-    )
-
-
-def _interpolation_finding(model: RegressionTransformer, prompts: Prompts, eta_over_n: float) -> Finding:
-    problems = problems_of(model, prompts)
-
-    def losses(subject: Any) -> np.ndarray:
-        answers = model_answers(subject, prompts).to(problems.targets)
-        return np.asarray(0.5 * (answers - problems.targets).square().mean(-1))
-
-    halfway = losses(interpolate_with_gd(model, eta_over_n))
-    ratio = bootstrap_ratio(halfway, losses(model))
-    ci = (ratio.low, ratio.high)
-    twins = [
-        bootstrap_ratio(losses(interpolate_with_gd(twin, eta_over_n)), losses(model)).estimate
-        for twin in cast(Sequence[RegressionTransformer], make_twins(model))  # a twin is of its model's class
-    ]
-    return Finding(
-        id="algorithm.interpolation",
-        claim="Weights halfway between the trained and the constructed ones predict as well as the trained",
-        statistic="loss_relative_to_the_model",
-        estimate=ratio.estimate,
-        ci=ci,
-        controls={"random_init": float(np.mean(twins))},
-        verdict="supported"
-        if ci[1] <= 1 + INTERPOLATION_TOLERANCE
-        else "refuted"
-        if ci[0] > 1 + INTERPOLATION_TOLERANCE
-        else "inconclusive",
-        reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE}; the control mixes untrained "
-        "weights in",
-        details={"loss of the interpolated weights": float(halfway.mean())},
     )

@@ -22,6 +22,7 @@ from interp.report.document import Report
 from interp.report.layers import write_layers
 from interp.report.learned import write_learned
 from interp.report.tokens import write_tokens
+from interp.report.training import write_training
 from interp.tasks import Prompts
 
 LEAST_PROMPTS = 16
@@ -61,16 +62,18 @@ def build(
     _require_prompts(len(prompts))
     asked = ask_many_queries(model, prompts, options.n_queries, options.seed)
     single = prompts if prompts.n_queries == 1 else prompts.one_query_each()[:: prompts.n_queries]
-    writers: tuple[Callable[[], Chapter], ...] = (
+    writers: tuple[Callable[[], Chapter | None], ...] = (
         lambda: write_learned(model, asked),
+        lambda: write_training(model, asked),
         lambda: write_layers(model, asked, options.seed),
         lambda: write_algorithm(model, asked, options.seed),
         lambda: write_tokens(model, single, asked, options.seed),
     )
-    chapters = []
-    with track("report", 4) as tracker:
+    chapters: list[Chapter] = []
+    with track("report", len(writers)) as tracker:
         for write in writers:
-            chapters.append(write())
+            chapter = write()
+            chapters += [] if chapter is None else [chapter]
             tracker.advance()
     tables = {name: table for chapter in chapters for name, table in chapter.tables.items()}
     environment = {

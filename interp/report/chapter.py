@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from interp.matching.verdict import Verdict
-from interp.report.document import Section
+from interp.report.document import Figure, Section
 from interp.report.finding import Finding
 
 
@@ -14,6 +14,15 @@ class Chapter:
     """What one analysis contributes: findings, tables and the section that shows them."""
 
     section: Section
+    findings: tuple[Finding, ...] = ()
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one analysis contributes to a chapter that has others too."""
+
+    figures: tuple[Figure, ...] = ()
     findings: tuple[Finding, ...] = ()
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 

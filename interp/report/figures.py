@@ -131,6 +131,34 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
         return figure
 
 
+def draw_products(table: pd.DataFrame) -> Figure:
+    """Matrices of a ``layer, product, weights, row, column, value`` table: a row per layer, weights side by side.
+
+    The matrices of one layer and product share their colours.
+    """
+    layers, products, weights = (list(dict.fromkeys(table[name])) for name in ("layer", "product", "weights"))
+    with style():
+        figure = Figure(figsize=(8.6, 0.4 + 1.85 * len(layers)), layout="constrained")
+        axes = figure.subplots(len(layers), len(products) * len(weights), squeeze=False)
+        for line, layer in zip(axes, layers, strict=True):
+            for i, product in enumerate(products):
+                part = table[(table["layer"] == layer) & (table["product"] == product)]
+                limit = float(part["value"].abs().max()) or 1.0
+                group = line[i * len(weights) : (i + 1) * len(weights)]
+                for ax, which in zip(group, weights, strict=True):
+                    grid = part[part["weights"] == which].pivot(index="row", columns="column", values="value")
+                    image = ax.imshow(grid, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+                    ax.set_xticks([])
+                    ax.set_yticks([])
+                    ax.spines[:].set_visible(True)
+                    if layer == layers[0]:
+                        ax.set_title(f"{product}\n{which}", fontsize=9)
+                figure.colorbar(image, ax=group, shrink=0.75, aspect=14).ax.tick_params(labelsize=7.5)
+            if len(layers) > 1:
+                line[0].set_ylabel(f"layer {layer}")
+        return figure
+
+
 def _one_axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()

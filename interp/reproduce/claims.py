@@ -28,7 +28,7 @@ def claim_range(
     ``values`` are one number per run (Student's t interval over runs), or an interval over prompts where there is one
     run. ``paper`` says what the paper or its code reports.
     """
-    interval = values if isinstance(values, Interval) else mean_over_runs(values)
+    interval = values if isinstance(values, Interval) else _over_runs(values)
     ci = (interval.low, interval.high)
     bounds = " and ".join(
         part
@@ -39,8 +39,7 @@ def claim_range(
         if part
     )
     over = "prompts (one run)" if isinstance(values, Interval) else f"{len(values)} seeds"
-    finite = all(math.isfinite(end) for end in (interval.estimate, *ci))
-    verdict = judge_range(ci, low, high) if finite else "inconclusive"
+    verdict = judge_range(ci, low, high) if math.isfinite(interval.estimate) else "inconclusive"
     return Finding(
         id=id,
         claim=claim,
@@ -49,13 +48,21 @@ def claim_range(
         ci=ci,
         controls=dict(controls or {}),
         verdict=verdict,
-        reason=f"supported when the whole interval over {over} is {bounds}, refuted when none of it is",
+        reason=f"supported when the whole interval over {over} is {bounds}, refuted when none of it is; a "
+        "run without a finite number leaves it open",
         details={
             **({"paper": paper} if paper else {}),
             **({} if isinstance(values, Interval) else {"per seed": [float(value) for value in values]}),
             **(details or {}),
         },
     )
+
+
+def _over_runs(values: Sequence[float]) -> Interval:
+    """The mean with its interval, or no number at all where a run has none."""
+    if not all(math.isfinite(value) for value in values):
+        return Interval(math.nan, math.nan, math.nan)
+    return mean_over_runs(values)
 
 
 def claim_share(

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from interp._records import to_record
+from interp._records import from_record, to_record
 from interp._seeds import derive_seed
-from interp.models.folders import load_folder
+from interp.models.folders import load_folder, read_config
 from interp.models.transformer import RegressionTransformer
 from interp.models.zoo import zoo_entries
 from interp.solvers import AbstractSolver, tune
@@ -101,7 +101,7 @@ def tuned(names: Sequence[str], prompts: Prompts, steps: int) -> dict[str, Abstr
 def _from_zoo(recipe: Recipe, seed: int) -> Run | None:
     for entry in zoo_entries().values():
         if entry.recipe == recipe.name and entry.seed == seed and checkpoint_steps(entry.folder):
-            model = load_folder(entry.folder)
-            if model.info is not None and model.info.recipe == to_record(recipe):
+            record = read_config(entry.folder)["recipe"]
+            if from_record(Recipe, record, f"the recipe of the zoo model {entry.name!r}") == recipe:
                 return Run(recipe, seed, entry.folder)
     return None

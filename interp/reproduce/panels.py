@@ -6,8 +6,10 @@ from typing import Literal
 
 import pandas as pd
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from interp.report.style import style
 
@@ -18,6 +20,8 @@ COLORS = {
     "gd++": "#6aa84f",
     "gd++ per step": "#8e63b5",
     "gd per step": "#b58a2b",
+    "mlp + gd": "#d1783b",
+    "the wave": "#8c96a0",
     "interpolated": "#c2417f",
     "zero": "#8c96a0",
 }
@@ -56,6 +60,14 @@ def rows(panel: str, frame: pd.DataFrame, *, x: str, y: str, series: str | None 
     return part[list(COLUMNS)]
 
 
+def matrix_rows(panel: str, matrix: Float[Tensor, "row column"]) -> pd.DataFrame:
+    """A matrix as part of a figure's table: x and y are column and row, value the entry."""
+    cells = [
+        (panel, "value", "0", x, y, value) for y, line in enumerate(matrix.tolist()) for x, value in enumerate(line)
+    ]
+    return pd.DataFrame(cells, columns=[*COLUMNS, "value"])
+
+
 def draw_panels(table: pd.DataFrame, panels: Sequence[Panel], *, per_row: int = 3) -> Figure:
     """All panels of a table, in order."""
     n_rows = -(-len(panels) // per_row)
@@ -84,6 +96,9 @@ def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
         by_x = points.groupby("x", sort=panel.x_scale != "categories")["y"]
         mean = by_x.mean()
         places = range(len(mean)) if panel.x_scale == "categories" else mean.index
+        if str(series) == "examples":
+            ax.plot(points["x"], points["y"], "o", color="#1c2126", ms=4, label="examples")
+            continue
         dashed = str(series) in ("gd", "gd++", "gd per step", "gd++ per step", "zero")
         ax.plot(
             places,

@@ -1,13 +1,25 @@
 """The best step size: what a solver could do at most with so many steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
+import torch
+from torch import Tensor
+
+from interp.solvers.refine import refine
 from interp.solvers.registry import make_solver
 from interp.solvers.regressions import Regressions
 from interp.solvers.search import search
 from interp.solvers.solver import AbstractSolver, check_steps
+from interp.solvers.stepwise import StepwiseSolver
 from interp.tasks import Prompts
+
+GROWTH = (0.5, 1.0, 2.0, 4.0, 7.0)
+"""Factors from step to step that the search for steps of their own starts from."""
+FIRST = (2.0, 1.0, 0.3, 0.1)
+"""What each hyperparameter of the first of such steps is, of the best shared one."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +33,23 @@ class Tuned:
 
 
 def tune(
-    solver: str | AbstractSolver, prompts: Prompts, steps: int = 1, *, points: Sequence[int] | None = None
+    solver: str | AbstractSolver,
+    prompts: Prompts,
+    steps: int = 1,
+    *,
+    points: Sequence[int] | None = None,
+    per_step: bool = False,
 ) -> Tuned:
     """Find the free hyperparameters (lr, gamma, alpha) that minimise half the mean squared error after ``steps`` steps.
 
-    They are shared by all steps. The error is taken at the prompts' queries, or at the given points. A solver without
-    free hyperparameters comes back as it is, with its loss. Raises ValueError for an unknown name.
+    They are shared by all steps or, with ``per_step`` (gd and gd++), each step has its own: never worse than the
+    shared ones, found by descent from them and from steps that grow or shrink geometrically. The error is taken at the
+    prompts' queries, or at the given points. A solver without free hyperparameters comes back as it is, with its loss.
+    Raises ValueError for an unknown name, and for ``per_step`` with solvers whose steps cannot differ.
     """
     start = make_solver(solver, **_placeholder(solver)) if isinstance(solver, str) else solver
+    if per_step and not isinstance(start, StepwiseSolver):
+        raise ValueError(f"The steps of {start.name!r} cannot differ from each other; leave `per_step` out.")
     problems = Regressions.of(prompts, points)
     (count,) = check_steps([steps])
 
@@ -40,7 +61,41 @@ def tune(
     if not space:
         return Tuned(solver=start, steps=count, loss=loss(start))
     found = search(lambda values: loss(replace(start, **values)), space)
-    return Tuned(solver=replace(start, **found.values), steps=count, loss=found.objective)
+    shared = Tuned(solver=replace(start, **found.values), steps=count, loss=found.objective)
+    if not per_step or count < 2 or not isinstance(shared.solver, StepwiseSolver):
+        return shared
+    best = _tune_each(shared.solver, problems, count)
+    tuned = Tuned(solver=best, steps=count, loss=loss(best))
+    return tuned if tuned.loss < shared.loss else shared
+
+
+def _tune_each(shared: StepwiseSolver, problems: Regressions, count: int) -> StepwiseSolver:
+    """One value per step and hyperparameter: descent in their logarithms, from many starts, step after step.
+
+    The landscape has many valleys. Starts are geometric sequences, and the best values of one step fewer with another
+    step behind, or before, them.
+    """
+    names = shared.stepwise
+    unit = torch.tensor([getattr(shared, name) for name in names], dtype=torch.float64)[:, None].clamp(min=1e-12)
+    moments, targets = problems.query_moments, problems.targets
+
+    def objective(logs: Tensor) -> Tensor:
+        by_step = dict(zip(names, logs.exp() * unit, strict=True))
+        (response,) = shared.unrolled(problems.spectrum, [logs.shape[1]], by_step)
+        predictions = (response[:, :, None, :] * moments).sum(-1)
+        return 0.5 * (predictions.flatten(1) - targets).square().mean()
+
+    firsts = [torch.tensor(first, dtype=torch.float64).log()[:, None] for first in product(FIRST, repeat=len(names))]
+    best = torch.zeros(len(names), 1, dtype=torch.float64)
+    for steps in range(2, count + 1):
+        power = torch.arange(steps, dtype=torch.float64)
+        starts = [first + math.log(growth) * power for growth in GROWTH for first in firsts]
+        starts += [torch.cat([best, best[:, -1:] + math.log(growth)], dim=1) for growth in GROWTH]
+        starts += [torch.cat([best[:, :1] - math.log(growth), best], dim=1) for growth in GROWTH]
+        starts.append(torch.zeros(len(names), steps, dtype=torch.float64))
+        best = refine(objective, starts)
+    values = best.exp() * unit
+    return replace(shared, **{name: tuple(value.tolist()) for name, value in zip(names, values, strict=True)})
 
 
 def _placeholder(name: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -61,7 +62,7 @@ def train(
     metrics = None
     if folder is not None:
         start = _open_run(folder, recipe, seed, resume=resume, force=force)
-        if start == recipe.steps and (folder / WEIGHTS).is_file():
+        if (folder / WEIGHTS).is_file():  # written last: the run is finished, whatever became of its checkpoints
             return load_folder(folder).to(device)
         if start > 0:
             restore_checkpoint(folder, start, model, optimizer)
@@ -152,12 +153,7 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
             raise FileExistsError(f"{folder} holds a run already; --resume goes on with it, --force replaces it.")
         _clear_run(folder)
     if taken and resume:
-        content = read_config(folder)
-        if not _same_recipe(content.get("recipe"), recipe) or content.get("seed") != seed:
-            raise ValueError(
-                f"{folder} holds a run of another recipe or seed ({_difference(content, recipe, seed)}); "
-                "resume with the same ones, or give another --out."
-            )
+        check_same_run(folder, recipe, seed)
         steps = checkpoint_steps(folder)
         if steps:
             return min(steps[-1], recipe.steps)
@@ -174,19 +170,26 @@ def _clear_run(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _same_recipe(record: object, recipe: Recipe) -> bool:
-    """Whether a record describes this recipe; fields it lacks, being younger than it, have their defaults."""
-    try:
-        return from_record(Recipe, record, "the run's recipe") == recipe
-    except ValueError:
-        return False
+def check_same_run(folder: Path, recipe: Recipe, seed: int) -> None:
+    """Refuse to go on with a run of another recipe or seed.
 
-
-def _difference(content: dict[str, object], recipe: Recipe, seed: int) -> str:
+    Fields that its record lacks, being younger than it, have their defaults. Raises ValueError, saying what differs,
+    and whatever `read_config` raises.
+    """
+    content = read_config(folder)
     theirs, ours = content.get("recipe"), to_record(recipe)
+    with suppress(ValueError):  # what does not describe a recipe is compared as it is
+        theirs = to_record(from_record(Recipe, theirs, "the run's recipe"))
+    if theirs == ours and content.get("seed") == seed:
+        return
     changed = [f"seed {content.get('seed')} there, {seed} here"] if content.get("seed") != seed else []
     if isinstance(theirs, dict):
         changed += [
-            f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in ours if theirs.get(key) != ours[key]
+            f"{key} {theirs.get(key)!r} there, {ours.get(key)!r} here"
+            for key in {**ours, **theirs}
+            if theirs.get(key) != ours.get(key)
         ]
-    return "; ".join(changed) or "no recipe there"
+    raise ValueError(
+        f"{folder} holds a run of another recipe or seed ({'; '.join(changed) or 'no recipe there'}); "
+        "resume with the same ones, or give another --out."
+    )

@@ -11,7 +11,7 @@ import torch
 
 from interp._progress import track
 from interp.models.folders import WEIGHTS
-from interp.training.loop import DivergedError, train
+from interp.training.loop import DivergedError, check_same_run, train
 from interp.training.recipe import Recipe
 
 
@@ -31,16 +31,30 @@ def train_many(
 ) -> list[Run]:
     """Train recipes with seeds into ``folder/RECIPE-seedSEED``, ``jobs`` at a time (0: one for each core; on a GPU 1).
 
+    Several at a time train in processes of their own, which a script has to allow for by ``if __name__ == "__main__"``.
+
     Runs that are there already are taken as they are, unfinished ones go on from their last checkpoint. A run that
-    diverges is reported in its `Run` and stops no other. Comes back in the order asked for. Raises ValueError where
-    a folder holds another recipe's run.
+    diverges is reported in its `Run` and stops no other. Comes back in the order asked for. Raises ValueError, before
+    anything is trained, where a folder holds another recipe's run or two recipes ask for the same folder.
     """
     folder = Path(folder)
     jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
     runs = [Run(recipe, seed, folder / f"{recipe.name}-seed{seed}") for recipe, seed in wanted]
-    missing = [run for run in runs if not _is_finished(run)]
+    by_folder: dict[Path, Run] = {}
+    for run in runs:
+        if by_folder.setdefault(run.folder, run) != run:
+            raise ValueError(
+                f"Two different recipes are named {run.recipe.name!r} and would both train into {run.folder}; "
+                "give them different names."
+            )
+    missing = [run for run in by_folder.values() if not _is_finished(run)]
     failures: dict[Path, str] = {}
-    if missing:
+    if missing and jobs == 1:
+        with track("runs", len(missing)) as tracker:
+            for run in missing:
+                failures[run.folder] = _train_one(run.recipe, run.seed, run.folder, device)
+                tracker.advance(f"{run.recipe.name} seed {run.seed}")
+    elif missing:
         threads = max(1, (os.cpu_count() or 1) // min(jobs, len(missing)))
         # Processes of their own: threads that several trainings share cost more than they give.
         with (
@@ -48,7 +62,8 @@ def train_many(
             track("runs", len(missing)) as tracker,
         ):
             futures = {
-                pool.submit(_train_one, run.recipe, run.seed, run.folder, device, threads): run for run in missing
+                pool.submit(_train_in_process, run.recipe, run.seed, run.folder, device, threads): run
+                for run in missing
             }
             for future in as_completed(futures):
                 run = futures[future]
@@ -58,16 +73,20 @@ def train_many(
 
 
 def _is_finished(run: Run) -> bool:
-    """Whether the run is there in full. A folder of another recipe is not: training into it says what is wrong."""
-    if not (run.folder / WEIGHTS).is_file():
-        return False
-    train(run.recipe, run.folder, seed=run.seed, resume=True)  # checks, and trains nothing
-    return True
+    """Whether the run is there in full. Raises ValueError for one of another recipe."""
+    if run.folder.exists() and any(run.folder.iterdir()):
+        check_same_run(run.folder, run.recipe, run.seed)
+    return (run.folder / WEIGHTS).is_file()
 
 
-def _train_one(recipe: Recipe, seed: int, folder: Path, device: str, threads: int) -> str:
-    """Train one run; returns why it failed, if it did."""
+def _train_in_process(recipe: Recipe, seed: int, folder: Path, device: str, threads: int) -> str:
+    """`_train_one` in a process of its own, with its share of the cores."""
     torch.set_num_threads(threads)
+    return _train_one(recipe, seed, folder, device)
+
+
+def _train_one(recipe: Recipe, seed: int, folder: Path, device: str) -> str:
+    """Train one run; returns why it failed, if it did."""
     try:
         train(recipe, folder, seed=seed, device=device, resume=True)
     except DivergedError as error:

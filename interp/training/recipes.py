@@ -33,8 +33,13 @@ _LSA_1LAYER_PUBLISHED = replace(
 
 
 def _deep(n_layers: int, *, looped: bool) -> Recipe:
-    """Linear attention of several layers, with the published settings of von Oswald et al. (2022)."""
+    """Linear attention of several layers, with the published settings of von Oswald et al. (2022).
+
+    Those of the paper's main figures, two looped layers and five of their own, have its batch and its many updates; the
+    others, which show how things change with depth, a quarter of the batch.
+    """
     shallow = n_layers <= 3
+    of_figure = n_layers == (2 if looped else 5)
     return Recipe(
         name=f"lsa-{n_layers}layer{'-looped' if looped else ''}",
         # From these small weights a looped model of two layers passes by GD before it turns to GD++.
@@ -48,11 +53,10 @@ def _deep(n_layers: int, *, looped: bool) -> Recipe:
         ),
         task=_REGRESSION,
         steps=50_000 if n_layers == 5 and not looped else 5000 if n_layers == 2 else 10_000,
-        batch_size=2048,
+        batch_size=2048 if of_figure else 512,
         lr=1e-3 if shallow else 5e-4,
         betas=(0.9, 0.98),
         clip_norm=1e-3 if n_layers <= 2 else 10.0,
-        keep_every=200 if n_layers == 2 else 0,
     )
 
 

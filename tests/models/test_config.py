@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,7 @@ def test_one_kind_of_attention_stands_for_all_layers():
         ({"n_heads": -1}, "`n_heads` must be at least 1, got -1."),
         *(
             ({name: -2}, f"`{name}` must be at least 0, got -2.")
-            for name in ("width", "head_width", "mlp_width", "d_pos", "n_ctx")
+            for name in ("width", "head_width", "mlp_width", "d_pos", "n_ctx", "read_in_width")
         ),
         (
             {"d_pos": 4},
@@ -82,6 +83,41 @@ def test_one_kind_of_attention_stands_for_all_layers():
             "Looped layers are one layer: one kind of attention.",
         ),
         ({"init_variance": 0.0}, "`init_variance` must be positive, got 0.0."),
+        ({"damping": 0.0}, "`damping` must lie in (0, 1], got 0.0."),
+        ({"damping": 1.5}, "`damping` must lie in (0, 1], got 1.5."),
+        ({"damping": math.nan}, "`damping` must lie in (0, 1], got nan."),
+        ({"clamp": 0.0}, "`clamp` must be positive or none, got 0.0."),
+        ({"clamp": -10.0}, "`clamp` must be positive or none, got -10.0."),
+        ({"clamp": math.nan}, "`clamp` must be positive or none, got nan."),
+        *(
+            (
+                {"read_in": "mlp", "width": 8, **options},
+                "read_in='mlp' replaces the x of (x, y) tokens by features; use a paired layout and positions='none'.",
+            )
+            for options in ({"layout": TokenLayout(kind="interleaved")}, {"positions": "sinusoidal"})
+        ),
+        *(
+            (
+                {"read_in": "mlp", "width": width},
+                f"read_in='mlp' needs `width` of at least 2 (features and y), got {width}.",
+            )
+            for width in (0, 1)
+        ),
+        ({"read_in_width": 8}, "`read_in_width` is 0 without read_in='mlp', got 8."),
+        *(
+            (
+                {"descent_lr": 0.1, **options},
+                "`descent_lr` writes Proposition 1 into the weights, which takes (x, y) tokens, no linear read-in and "
+                "no concatenated positions, and one head as wide as the stream.",
+            )
+            for options in (
+                {"layout": TokenLayout(kind="interleaved")},
+                {"read_in": "linear", "readout": "linear", "width": 8},
+                {"positions": "sinusoidal", "position_mode": "concatenate", "d_pos": 4},
+                {"n_heads": 2, "head_width": 11},
+                {"head_width": 10},
+            )
+        ),
     ],
 )
 def test_sizes_and_options_that_contradict_each_other_are_refused(options, message):
@@ -94,3 +130,10 @@ def test_the_y_entry_is_where_the_layout_puts_it():
     assert TransformerConfig(dim=4, layout=TokenLayout(y_position="last")).y_index == 4
     shared = TokenLayout(kind="interleaved", y_slot="shared")
     assert TransformerConfig(dim=4, layout=shared).y_index == 3
+
+
+@pytest.mark.parametrize(("y_position", "y_index", "x_slice"), [("first", 0, slice(1, 8)), ("last", 7, slice(0, 7))])
+def test_features_take_all_of_the_stream_but_the_y_entry(y_position, y_index, x_slice):
+    cfg = TransformerConfig(dim=3, read_in="mlp", width=8, layout=TokenLayout(y_position=y_position))
+    assert (cfg.d_token, cfg.d_model) == (4, 8)
+    assert (cfg.y_index, cfg.x_slice) == (y_index, x_slice)

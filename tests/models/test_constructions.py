@@ -1,18 +1,21 @@
 """Transformers whose weights are written down do, layer by layer, exactly what their solver does step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import interp
-from interp.models import RegressionTransformer
+from interp.models import RegressionTransformer, TransformerConfig, descent_twin
 from interp.models.constructions import CONSTRUCTIONS, build_construction
 from interp.models.folders import describe_model
 from interp.solvers import Regressions, make_solver
-from interp.tasks import LinearRegression, Prompts
+from interp.tasks import LinearRegression, Prompts, SineWaves
 from tests.errors import raises_exactly
+from tests.models.tiny import tiny_model
 
 EXACT: dict[str, Callable[[int], tuple[dict[str, float], dict[str, str]]]] = {
     # Weights that single precision holds exactly: eta/n is 1/8 for 2 dim examples, the others are powers of 2 too.
@@ -90,7 +93,8 @@ def test_the_noise_is_the_tasks():
     [
         (
             "gd:stepz=3",
-            "Unknown parameter of 'gd' 'stepz'; known are clamp, dim, lr, noise_std, points, steps. Did you mean 'steps'?",
+            "Unknown parameter of 'gd' 'stepz'; known are clamp, dim, lr, noise_std, points, steps. "
+            "Did you mean 'steps'?",
         ),
         (
             "newton:gamma=3",
@@ -100,6 +104,11 @@ def test_the_noise_is_the_tasks():
         ("gd:steps=1.5", "'steps' of 'gd' must be a whole number from 1 up, got 1.5."),
         ("gd++:gamma=-1", "'gamma' of 'gd++' must be a number from 0 up, got -1."),
         ("gd:lr=fast", "'lr' of 'gd' must be a number from 0 up, got 'fast'."),
+        ("gd++:clamp=-1", "'clamp' of 'gd++' must be a number from 0 up, got -1."),
+        (
+            "newton:clamp=10",
+            "Unknown parameter of 'newton' 'clamp'; known are alpha, dim, noise_std, points, steps.",
+        ),
         ("gd:points=1", "A construction needs at least one example before the query, got points=1."),
         ("gd:", "'gd:' ends after the colon; write 'gd' or 'gd:key=value'."),
         ("gd:steps", "Cannot read 'steps' in 'gd:steps'; expected key=value pairs divided by commas."),
@@ -128,3 +137,100 @@ def test_a_construction_says_where_it_comes_from(name):
     info = describe_model(interp.load(f"{name}:steps=2"))
     assert (info.name, info.source, info.seed) == (f"{name}:steps=2", "construction", None)
     assert info.checksum != describe_model(interp.load(f"{name}:steps=3")).checksum
+
+
+def clamped_descent(
+    prompts: Prompts, eta_over_n: Sequence[float], gamma: Sequence[float], clamp: float
+) -> torch.Tensor:
+    """GD++ on tokens whose entries are all cut at ``clamp`` after every step, in plain loops: [step prompt]."""
+    answers = []
+    for xs, ys in zip(prompts.xs.double(), prompts.ys.double(), strict=True):
+        X, y, query, out = xs[:-1], ys[:-1], xs[-1], torch.zeros((), dtype=torch.float64)
+        found = [out]
+        for eta, g in zip(eta_over_n, gamma, strict=True):
+            S, b = X.T @ X, X.T @ y
+            X, y, query, out = X - g * X @ S, y - eta * X @ b, query - g * S @ query, out - eta * b @ query
+            X, y, query, out = (part.clip(-clamp, clamp) for part in (X, y, query, out))
+            found.append(-out)
+        answers.append(torch.stack(found))
+    return torch.stack(answers, dim=1)
+
+
+CLAMPS = st.sampled_from([0.1, 0.4, 1.0, 10.0])
+STEP_SIZES = st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.2)), min_size=1, max_size=5)
+
+
+@given(clamp=CLAMPS, steps=st.integers(1, 6), lr=st.floats(0.5, 30.0))
+def test_clamped_gradient_descent_cuts_all_it_knows_after_every_step(clamp, steps, lr):
+    model = interp.load(f"gd:dim=3,steps={steps},lr={lr},clamp={clamp}").double()
+    prompts = model.task.sample(8)
+    eta_over_n = -model.OV.AB[:, 0, -1, -1]  # rounded to single precision
+    expected = clamped_descent(prompts, eta_over_n.tolist(), [0.0] * steps, clamp)
+    assert_close(layer_predictions(model, prompts)[..., 0], expected)
+    assert expected.abs().max() <= clamp
+
+
+@pytest.mark.parametrize("spec", ["gd:steps=6,lr=1000", "gd++:steps=6,lr=1000,gamma=0.3"])
+def test_a_diverging_construction_stays_within_its_clamp(spec):
+    free, clamped = interp.load(spec), interp.load(f"{spec},clamp=10")
+    assert (free.cfg.clamp, clamped.cfg.clamp) == (None, 10.0)
+    tokens = free.tokens(free.task.sample(8))
+    assert not free(tokens).abs().max() < 1e6
+    _, cache = clamped.run_with_cache(tokens)
+    assert all(cache["resid_post", layer].abs().max() <= 10 for layer in range(6))
+    assert clamped(tokens).abs().max() == 10
+
+
+@pytest.mark.parametrize("name", ["gd", "gd++"])
+def test_a_clamp_that_nothing_reaches_leaves_a_construction_as_it_is(name):
+    free, clamped = interp.load(f"{name}:steps=4"), interp.load(f"{name}:steps=4,clamp=1000")
+    tokens = free.tokens(free.task.sample(8))
+    assert torch.equal(free(tokens), clamped(tokens))
+
+
+@given(steps=STEP_SIZES, shared=st.booleans())
+def test_a_twin_predicts_in_each_layer_as_the_solver_does_with_a_value_for_each_step(steps, shared):
+    eta, gamma = ([pair[i] for pair in steps] for i in (0, 1))
+    if shared:
+        eta, gamma = [eta[0]] * len(steps), [gamma[0]] * len(steps)
+    model = tiny_model(n_points=9)
+    prompts = model.task.sample(5, n_queries=2)
+    problems = Regressions.of(prompts)
+    values = {"lr": eta[0], "gamma": gamma[0]} if shared else {"lr": tuple(eta), "gamma": tuple(gamma)}
+    for name, straightening in (("gd", [0.0] * len(steps)), ("gd++", gamma)):
+        twin = descent_twin(model, eta, straightening)
+        own = {"lr": values["lr"], "normalize": "sum"} if name == "gd" else values
+        iterates = make_solver(name, **own).predict(problems, range(len(steps) + 1))
+        assert_relative(layer_predictions(twin, prompts), iterates, 1e-6)  # weights were rounded to single precision
+
+
+@given(steps=STEP_SIZES, clamp=CLAMPS)
+def test_a_twin_is_clamped_as_its_model_is(steps, clamp):
+    eta, gamma = [40 * pair[0] for pair in steps], [pair[1] for pair in steps]
+    twin = descent_twin(tiny_model(clamp=clamp), eta, gamma)
+    prompts = twin.task.sample(5)
+    written = -twin.OV.AB[:, 0].diagonal(dim1=-2, dim2=-1)
+    expected = clamped_descent(prompts, written[:, -1].tolist(), written[:, 0].tolist(), clamp)
+    assert_close(layer_predictions(twin, prompts)[..., 0], expected)
+    _, cache = twin.run_with_cache(twin.tokens(prompts))
+    assert all(cache["resid_post", layer].abs().max() <= clamp for layer in range(len(steps)))
+
+
+@pytest.mark.parametrize("dtype", PRECISION, ids=str)
+def test_a_twin_has_the_models_task_and_precision(dtype):
+    model = tiny_model(n_points=7).to(dtype)
+    twin = descent_twin(model, [0.1, 0.2], [0.0, 0.0])
+    assert (twin.task, twin.cfg.clamp, twin.cfg.n_layers) == (model.task, None, 2)
+    assert twin.W_Q.dtype == dtype
+    assert torch.isfinite(twin(model.tokens(model.task.sample(2)))).all()
+
+
+def test_a_twin_needs_as_many_gammas_as_step_sizes():
+    with raises_exactly(ValueError, "Every step has one eta/n and one gamma, got 3 and 2; give as many of each."):
+        descent_twin(tiny_model(), [0.1, 0.1, 0.1], [0.0, 0.0])
+
+
+def test_a_task_that_is_not_linear_has_no_twin():
+    model = RegressionTransformer(TransformerConfig(dim=1), SineWaves())
+    with raises_exactly(ValueError, "GD on x solves linear regression; the model's task is SineWaves."):
+        descent_twin(model, [0.1], [0.0])

@@ -19,6 +19,8 @@ ARCHITECTURES = {
     "looped": {"n_layers": 3, "looped": True, "mlp": "relu"},
     "full": FULL,
     "interleaved": {**FULL, "layout": INTERLEAVED, "causal": True, "attention": ("softmax", "linear")},
+    "features": {"read_in": "mlp", "width": 6, "read_in_width": 9, "layer_norm": True, "final_norm": False},
+    "damped": {"n_layers": 3, "looped": True, "damping": 0.75, "clamp": 0.5},
 }
 
 

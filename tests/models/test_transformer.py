@@ -20,6 +20,8 @@ ARCHITECTURES = {
     },
     "full": FULL,
     "interleaved": {**FULL, "layout": INTERLEAVED, "causal": True},
+    "features": {"read_in": "mlp", "width": 7, "read_in_width": 9},
+    "no final norm": {"layer_norm": True, "final_norm": False, "mlp": "gelu"},
 }
 every_architecture = pytest.mark.parametrize("options", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
 
@@ -71,6 +73,18 @@ def test_the_readout_of_a_whole_model_is_the_final_norm_then_an_affine_map():
     assert_close(model.decode(resid), (normed @ model.W_U)[..., 0] + model.b_U)
 
 
+@pytest.mark.parametrize("y_position", ["first", "last"])
+@pytest.mark.parametrize("options", [{}, {"read_in": "mlp", "width": 6}], ids=["identity", "features"])
+def test_without_a_final_norm_the_prediction_is_minus_the_y_entry_of_the_last_stream(options, y_position):
+    layout = TokenLayout(y_position=y_position)
+    model = tiny_model(layer_norm=True, final_norm=False, mlp="gelu", layout=layout, **options)
+    predictions, cache = cached(model)
+    assert torch.equal(predictions[:, 0], -cache["resid_post", 1][:, -1, 0 if y_position == "first" else -1])
+    names = [name for name, _ in model.named_parameters()]
+    assert not any("ln_final" in name for name in names)
+    assert any("ln2" in name for name in names)  # the blocks still normalise what they read
+
+
 @every_architecture
 def test_running_with_a_cache_predicts_the_same(options):
     model = tiny_model(**options)
@@ -99,7 +113,9 @@ def test_every_canonical_hook_is_there(options):
     in_block += ["mlp.hook_pre", "mlp.hook_post", "hook_mlp_out"] if model.cfg.mlp != "none" else []
     in_block += ["ln1.hook_normalized", "ln2.hook_normalized"] if model.cfg.layer_norm else []
     expected |= {f"blocks.{layer}.{name}" for layer in (0, 1) for name in in_block}
-    expected |= {"ln_final.hook_normalized"} if model.cfg.layer_norm else set()
+    expected |= {"ln_final.hook_normalized"} if model.cfg.layer_norm and model.cfg.final_norm else set()
+    of_read_in = {f"read_in.hook_{name}" for name in ("pre", "post", "features")}
+    expected |= of_read_in if model.cfg.read_in == "mlp" else set()
     assert expected <= set(cache.keys())
 
 
@@ -138,6 +154,8 @@ def test_queries_are_asked_in_parallel_only_where_they_cannot_see_each_other(opt
 def test_a_readout_of_one_coordinate_is_recognised():
     assert tiny_model().reads_one_coordinate
     assert not tiny_model(layer_norm=True).reads_one_coordinate
+    assert tiny_model(layer_norm=True, final_norm=False).reads_one_coordinate
+    assert tiny_model(read_in="mlp", width=6).reads_one_coordinate
     dense = tiny_model(readout="linear")
     assert not dense.reads_one_coordinate
     with torch.no_grad():

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
-from probes import Interval, bootstrap_mean, bootstrap_ratio, resampling_weights
+from probes import Interval, bootstrap_mean, bootstrap_ratio, mean_over_runs, resampling_weights
 from tests.errors import raises_exactly
 
 N_STUDIES = 1000
@@ -73,3 +76,35 @@ def test_an_interval_needs_two_prompts(n_prompts):
 def test_the_mean_of_one_prompt_has_no_interval():
     with raises_exactly(ValueError, "An interval over prompts needs at least 2 prompts, got 1. Give more prompts."):
         bootstrap_mean([1.0])
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20))
+def test_an_interval_over_runs_is_that_of_students_t_test(values):
+    assume(np.std(values) > 1e-3)
+    interval = mean_over_runs(values)
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert interval.estimate == pytest.approx(np.mean(values))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_interval_over_two_runs_is_known():
+    """The quantile of one degree of freedom is tan(0.475 pi) = 12.706."""
+    interval = mean_over_runs([1.0, 3.0])
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((2, 2 - 12.7062, 2 + 12.7062), abs=1e-4)
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 10])
+def test_intervals_over_few_runs_cover_the_truth_95_percent_of_the_time(n_runs):
+    rng = np.random.default_rng(2)
+    coverage = np.mean([covers(mean_over_runs(rng.normal(3, 2, n_runs)), 3.0) for _ in range(4 * N_STUDIES)])
+    assert coverage == pytest.approx(0.95, abs=0.014)  # four standard errors
+
+
+def test_runs_that_agree_leave_no_doubt():
+    assert mean_over_runs([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("values", [[], [0.1]])
+def test_an_interval_over_runs_needs_two(values):
+    with raises_exactly(ValueError, f"An interval over runs needs at least 2 of them, got {len(values)}."):
+        mean_over_runs(values)

@@ -1,8 +1,13 @@
-"""Runs that are over in a moment."""
+"""Runs that are over in a moment, or interrupted."""
+
+from pathlib import Path
+
+import pytest
 
 from interp.models.config import TransformerConfig
 from interp.tasks import LinearRegression
-from interp.training import Recipe
+from interp.training import Recipe, train
+from interp.training import loop as loop_module
 
 
 def tiny_recipe(**options) -> Recipe:
@@ -22,3 +27,18 @@ def tiny_recipe(**options) -> Recipe:
             **options,
         }
     )
+
+
+def train_and_stop(recipe: Recipe, folder: Path, *, after: int, seed: int = 0) -> None:
+    """Begin a run and interrupt it after so many updates."""
+    update = loop_module._update
+
+    def stopping(model, optimizer, recipe, seed, step):
+        if step == after:
+            raise KeyboardInterrupt
+        return update(model, optimizer, recipe, seed, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_module, "_update", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, folder, seed=seed)

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from interp.models.folders import weights_checksum
 from interp.training import checkpoint_steps, load_checkpoint, train
@@ -18,6 +20,24 @@ def test_kept_steps_are_evenly_spaced_on_a_logarithmic_scale():
 def test_a_run_keeps_log_spaced_checkpoints_and_its_last_point(tmp_path):
     train(tiny_recipe(steps=27, warmup=0), tmp_path / "run")
     assert checkpoint_steps(tmp_path / "run") == [0, 1, 2, 3, 4, 6, 7, 10, 13, 18, 24, 27]
+
+
+@given(every=st.integers(1, 50), step=st.integers(0, 5000))
+def test_multiples_of_keep_every_are_kept_beside_the_log_spaced_steps(every, step):
+    assert is_kept(step, every) == (is_kept(step) or step % every == 0)
+
+
+@pytest.mark.parametrize("resume_every", [2, 500])
+def test_a_run_keeps_every_so_many_updates_beside_the_log_spaced_ones(tmp_path, resume_every):
+    recipe = tiny_recipe(steps=31, warmup=0, keep_every=8, resume_every=resume_every)
+    train(recipe, tmp_path / "run")
+    assert checkpoint_steps(tmp_path / "run") == [0, 1, 2, 3, 4, 6, 7, 8, 10, 13, 16, 18, 24, 31]
+
+
+def test_the_checkpoints_that_are_kept_do_not_change_the_weights(tmp_path):
+    often = train(tiny_recipe(steps=12, keep_every=1), tmp_path / "often")
+    assert checkpoint_steps(tmp_path / "often") == list(range(13))
+    assert weights_checksum(often) == weights_checksum(train(tiny_recipe(steps=12), tmp_path / "seldom"))
 
 
 @pytest.mark.parametrize("step", [0, 7, 24])

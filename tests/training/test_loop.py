@@ -4,20 +4,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from interp.models import load_folder
+import interp
+from interp.models import RegressionTransformer, load_folder
 from interp.models.folders import describe_model, weights_checksum
-from interp.training import DivergedError, checkpoint_steps, load_checkpoint, train
+from interp.tasks import SineWaves
+from interp.training import DivergedError, checkpoint_steps, get_recipe, load_checkpoint, train
 from interp.training import loop as loop_module
 from interp.training.metrics import read_metrics
 from tests.errors import raises_exactly
 from tests.training.killed_run import LONG
-from tests.training.recipes import tiny_recipe
+from tests.training.recipes import tiny_recipe, train_and_stop
 
 
 def test_the_data_of_an_update_depend_on_seed_and_step_alone():
@@ -97,21 +100,13 @@ def test_a_run_killed_in_the_middle_and_resumed_ends_as_one_that_never_stopped(t
     assert not list(folder.rglob(".*"))  # no scratch files of interrupted writes
 
 
+@pytest.mark.parametrize("frozen", [(), ("W_Q", "b_out")], ids=["all trained", "some frozen"])
 @pytest.mark.parametrize("stop_after", [0, 1, 12, 39])
-def test_a_run_stopped_anywhere_resumes_to_the_same_weights(tmp_path, monkeypatch, stop_after):
-    whole = train(tiny_recipe(), seed=2)
-    update = loop_module._update
-
-    def stopping(model, optimizer, recipe, seed, step):
-        if step == stop_after:
-            raise KeyboardInterrupt
-        return update(model, optimizer, recipe, seed, step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop_module, "_update", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            train(tiny_recipe(), tmp_path / "run", seed=2)
-    assert weights_checksum(train(tiny_recipe(), tmp_path / "run", seed=2, resume=True)) == weights_checksum(whole)
+def test_a_run_stopped_anywhere_resumes_to_the_same_weights(tmp_path, stop_after, frozen):
+    recipe = tiny_recipe(frozen=frozen)
+    whole = train(recipe, seed=2)
+    train_and_stop(recipe, tmp_path / "run", seed=2, after=stop_after)
+    assert weights_checksum(train(recipe, tmp_path / "run", seed=2, resume=True)) == weights_checksum(whole)
 
 
 def test_resuming_a_finished_run_returns_it_without_training(tmp_path, monkeypatch):
@@ -136,6 +131,97 @@ def test_a_run_of_another_recipe_or_seed_is_not_resumed(tmp_path):
     ):
         train(tiny_recipe(lr=0.5), folder, seed=2, resume=True)
     assert weights_checksum(load_folder(folder)) == before
+
+
+YOUNGER_FIELDS = {
+    "recipe": ("frozen", "keep_every"),
+    "model": ("damping", "clamp", "final_norm", "read_in_width", "descent_lr"),
+}
+"""What recipes and models of earlier versions did not have."""
+
+
+def forget_younger_fields(folder: Path) -> None:
+    """Make a run's config.json as an earlier version would have written it."""
+    content = json.loads((folder / "config.json").read_text())
+    for record, fields in (
+        (content["recipe"], YOUNGER_FIELDS["recipe"]),
+        (content["recipe"]["model"], YOUNGER_FIELDS["model"]),
+        (content["model"], YOUNGER_FIELDS["model"]),
+    ):
+        for field in fields:
+            del record[field]
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("stop_after", [12, None], ids=["unfinished", "finished"])
+def test_a_run_older_than_a_field_of_recipes_is_resumed(tmp_path, stop_after):
+    folder = tmp_path / "run"
+    if stop_after is None:
+        train(tiny_recipe(), folder)
+    else:
+        train_and_stop(tiny_recipe(), folder, after=stop_after)
+    forget_younger_fields(folder)
+    resumed = train(tiny_recipe(), folder, resume=True)
+    assert weights_checksum(resumed) == weights_checksum(train(tiny_recipe()))
+    assert weights_checksum(load_folder(folder)) == weights_checksum(resumed)
+    assert load_checkpoint(folder, 1).cfg == tiny_recipe().model
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"keep_every": 5}, "keep_every 0 there, 5 here"),
+        ({"frozen": ("W_Q",)}, "frozen [] there, ['W_Q'] here"),
+        ({"frozen": ("W_Q",), "lr": 0.5}, "lr 0.001 there, 0.5 here; frozen [] there, ['W_Q'] here"),
+    ],
+)
+@pytest.mark.parametrize("old", [False, True], ids=["recorded", "older than the field"])
+def test_a_run_with_another_value_of_a_younger_field_is_not_resumed(tmp_path, options, difference, old):
+    folder = tmp_path / "run"
+    train(tiny_recipe(), folder)
+    if old:
+        forget_younger_fields(folder)
+    before = (folder / "config.json").read_text()
+    with raises_exactly(
+        ValueError,
+        f"{folder} holds a run of another recipe or seed ({difference}); "
+        "resume with the same ones, or give another --out.",
+    ):
+        train(tiny_recipe(**options), folder, resume=True)
+    assert (folder / "config.json").read_text() == before
+
+
+def test_a_run_of_a_model_with_another_value_of_a_younger_field_is_not_resumed(tmp_path):
+    folder = tmp_path / "run"
+    train(tiny_recipe(), folder)
+    forget_younger_fields(folder)
+    recipe = tiny_recipe()
+    with pytest.raises(
+        ValueError, match=r"another recipe or seed \(model .*'clamp': None.* there, .*'clamp': 10\.0.* here\)"
+    ):
+        train(replace(recipe, model=replace(recipe.model, clamp=10.0)), folder, resume=True)
+
+
+def test_a_recipe_with_a_field_that_nobody_knows_is_another(tmp_path):
+    folder = tmp_path / "run"
+    train(tiny_recipe(), folder)
+    content = json.loads((folder / "config.json").read_text())
+    content["recipe"]["colour"] = "red"
+    (folder / "config.json").write_text(json.dumps(content))
+    with raises_exactly(
+        ValueError,
+        f"{folder} holds a run of another recipe or seed (colour 'red' there, None here); "
+        "resume with the same ones, or give another --out.",
+    ):
+        train(tiny_recipe(), folder, resume=True)
+
+
+def test_a_finished_run_without_its_checkpoints_is_still_finished(tmp_path, monkeypatch):
+    model = train(tiny_recipe(), tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.unlink()
+    monkeypatch.setattr(loop_module, "_update", None)
+    assert weights_checksum(train(tiny_recipe(), tmp_path / "run", resume=True)) == weights_checksum(model)
 
 
 def test_a_model_without_recipe_is_not_resumed(tmp_path):
@@ -217,3 +303,76 @@ def test_a_diverging_run_says_so_and_leaves_its_checkpoints(tmp_path):
     assert checkpoint_steps(tmp_path / "run")[0] == 0
     assert load_checkpoint(tmp_path / "run", 0).cfg == recipe.model
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def moved(model: RegressionTransformer, seed: int) -> tuple[set[str], set[str]]:
+    """Names of parameters that training has moved in every entry, and of those it has left bit for bit."""
+    start = dict(model.untrained_twin(seed).named_parameters())
+    pairs = [(name, values, start[name]) for name, values in model.named_parameters()]
+    return (
+        {name for name, now, then in pairs if (now != then).all()},
+        {name for name, now, then in pairs if torch.equal(now, then)},
+    )
+
+
+@pytest.mark.parametrize("frozen", [("W_Q",), ("W_in", "b_out"), ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")])
+def test_frozen_parameters_stay_in_every_layer_and_all_others_move(frozen: Sequence[str]):
+    """Weight decay and a tight clip would show on what is frozen too, if anything did."""
+    recipe = tiny_recipe(frozen=frozen, weight_decay=0.1, clip_norm=0.01, batch_size=64)
+    recipe = replace(recipe, model=replace(recipe.model, mlp="gelu"))
+    model = train(recipe, seed=5)
+    changed, kept = moved(model, seed=5)
+    assert kept == {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] in frozen}
+    # What the last layer writes into the x entries of the stream is never read.
+    unread = {"blocks.1.mlp.W_out", "blocks.1.mlp.b_out"}
+    assert changed | kept >= {name for name, _ in model.named_parameters()} - unread
+
+
+def test_freezing_nothing_trains_as_ever():
+    assert weights_checksum(train(tiny_recipe(frozen=()))) == weights_checksum(train(tiny_recipe()))
+
+
+def test_frozen_parameters_are_recorded(tmp_path):
+    recipe = tiny_recipe(frozen=("W_Q",))
+    train(recipe, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]["frozen"] == ["W_Q"]
+    train(recipe, tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match=r"\(frozen \['W_Q'\] there, \[\] here\)"):
+        train(tiny_recipe(), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (
+            ("W_Q", "W_inn"),
+            "Unknown frozen parameter of recipe 'tiny' 'W_inn'; "
+            "known are W_K, W_O, W_Q, W_V, W_in, W_out, b_in, b_out. Did you mean 'W_in'?",
+        ),
+        (
+            ("W_K", "W_O", "W_Q", "W_V", "W_in", "W_out", "b_in", "b_out"),
+            "Recipe 'tiny' freezes every parameter; leave at least one to train.",
+        ),
+    ],
+)
+def test_a_recipe_that_freezes_what_is_not_there_or_all_that_is_is_refused(tmp_path, frozen, message):
+    with raises_exactly(ValueError, message):
+        train(tiny_recipe(frozen=frozen), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["sine-mlp", "sine-mlp-gd"])
+def test_sine_waves_are_trained_saved_and_loaded_with_their_task(tmp_path, name):
+    recipe = replace(get_recipe(name), steps=3, batch_size=8, log_every=1)
+    model = train(recipe, tmp_path / "run", seed=1)
+    back = interp.load(tmp_path / "run")
+    assert back.task == model.task == SineWaves(n_points=11)
+    assert back.cfg == recipe.model
+    tokens = back.tokens(back.task.sample(5))
+    assert torch.equal(back(tokens), model(tokens))
+    assert len(read_metrics(tmp_path / "run")) == 3
+    changed, kept = moved(back, seed=1)
+    assert kept == {f"blocks.0.attn.{weight}" for weight in recipe.frozen}
+    assert {f"read_in.{weight}" for weight in ("W_in", "b_in", "W_out", "b_out", "W_start")} <= changed
+    assert torch.equal(load_checkpoint(tmp_path / "run", 3)(tokens), model(tokens))
+    assert load_checkpoint(tmp_path / "run", 0).task == model.task

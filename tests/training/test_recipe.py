@@ -32,6 +32,7 @@ def test_without_warm_up_the_first_update_has_the_full_rate():
         ({"batch_size": 0}, "Recipe 'tiny': `batch_size` must be at least 1, got 0."),
         ({"log_every": 0}, "Recipe 'tiny': `log_every` must be at least 1, got 0."),
         ({"resume_every": -1}, "Recipe 'tiny': `resume_every` must be at least 1, got -1."),
+        ({"keep_every": -1}, "Recipe 'tiny': `keep_every` must be at least 0, got -1."),
         ({"warmup": 41}, "Recipe 'tiny': `warmup` must lie in 0..40, got 41."),
         ({"lr": 0.0}, "Recipe 'tiny': `lr` must be positive and finite, got 0.0."),
         ({"lr": math.nan}, "Recipe 'tiny': `lr` must be positive and finite, got nan."),

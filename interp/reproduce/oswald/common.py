@@ -61,32 +61,44 @@ def converged_at(table: pd.DataFrame, bound: float) -> list[int | None]:
     return found
 
 
-def twin_of(solver: AbstractSolver, model: RegressionTransformer, steps: int) -> RegressionTransformer:
-    """GD or GD++ as weights beside a model: its task, its clamp, and as many layers as steps.
-
-    Raises TypeError for other solvers.
-    """
-    n = model.task.n_points - 1
+def steps_of(solver: AbstractSolver, model: RegressionTransformer) -> tuple[list[float], list[float]]:
+    """eta/n and gamma of GD or GD++ for each layer of a model. Raises TypeError for other solvers."""
+    steps = model.cfg.n_layers
     if isinstance(solver, GradientDescent):
-        scale = n if solver.normalize == "mean" else 1
-        return descent_twin(model, [lr / scale for lr in _each(solver.lr, steps)], [0.0] * steps)
+        scale = model.task.n_points - 1 if solver.normalize == "mean" else 1
+        return [lr / scale for lr in _each(solver.lr, steps)], [0.0] * steps
     if isinstance(solver, GradientDescentPlus):
-        return descent_twin(model, _each(solver.lr, steps), _each(solver.gamma, steps))
+        return _each(solver.lr, steps), _each(solver.gamma, steps)
     raise TypeError(f"Only GD and GD++ are written as weights, not {type(solver).__name__}.")
+
+
+def twin_of(solver: AbstractSolver, model: RegressionTransformer) -> RegressionTransformer:
+    """GD or GD++ as weights beside a model: its task, its clamp, one step for each of its layers."""
+    return descent_twin(model, *steps_of(solver, model))
 
 
 def halfway(model: RegressionTransformer, solver: AbstractSolver) -> RegressionTransformer:
     """The weights in the middle between a model's and those of GD or GD++, one step per layer."""
-    steps = model.cfg.n_layers
-    n = model.task.n_points - 1
-    if isinstance(solver, GradientDescent):
-        scale = n if solver.normalize == "mean" else 1
-        eta = [lr / scale for lr in _each(solver.lr, steps)]
-        return interpolate_with_gd(model, eta)
-    if isinstance(solver, GradientDescentPlus):
-        return interpolate_with_gd(model, _each(solver.lr, steps), gamma=_each(solver.gamma, steps))
-    raise TypeError(f"Only GD and GD++ are written as weights, not {type(solver).__name__}.")
+    eta, gamma = steps_of(solver, model)
+    return interpolate_with_gd(model, eta, gamma=gamma)
 
 
 def _each(values: float | tuple[float, ...], steps: int) -> list[float]:
     return [float(values)] * steps if isinstance(values, float | int) else [float(value) for value in values[:steps]]
+
+
+def one_layer_runs(lab: Lab) -> list[Run]:
+    """One layer, trained as published."""
+    return lab.runs(recipe_for(lab, "lsa-1layer-published", 1000), seeds=3 if lab.quick else 10)
+
+
+def looped_runs(lab: Lab) -> list[Run]:
+    """Two looped layers, trained until well after they have turned to GD++."""
+    return lab.runs(recipe_for(lab, "lsa-2layer-looped", 3000), seeds=3 if lab.quick else 5)
+
+
+def deep_runs(lab: Lab) -> list[Run]:
+    """Five layers: the shipped models where the lab is quick, since one takes half an hour to train."""
+    if not lab.quick:
+        return lab.runs("lsa-5layer", seeds=3)
+    return [lab.shipped(name) for name in ("lsa-5layer", "lsa-5layer-seed1", "lsa-5layer-seed2")]

@@ -16,7 +16,7 @@ from interp.reproduce.oswald.common import (
     halfway,
     loss_of,
     nearest_update,
-    recipe_for,
+    one_layer_runs,
     twin_of,
 )
 from interp.reproduce.panels import Panel, draw_panels, rows
@@ -37,7 +37,7 @@ PANELS = (
 
 def reproduce(lab: Lab) -> Reproduction:
     """Loss, alignment and out-of-distribution loss of one layer, over seeds."""
-    runs = lab.runs(recipe_for(lab, "lsa-1layer-published", 1000), seeds=3 if lab.quick else 10)
+    runs = one_layer_runs(lab)
     prompts = lab.prompts(runs[0].recipe.task)
     best = tune("gd", prompts, 1)
     course = follow(runs, {"gd": best.solver}, prompts)
@@ -48,7 +48,7 @@ def reproduce(lab: Lab) -> Reproduction:
     shifted = pd.concat(
         [
             compare_under_shift(
-                {"trained": model, "interpolated": mixed[seed], "gd": twin_of(best.solver, model, 1)},
+                {"trained": model, "interpolated": mixed[seed], "gd": twin_of(best.solver, model)},
                 shifts,
                 n_prompts=lab.n_prompts,
                 seed=lab.seed,

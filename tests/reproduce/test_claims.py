@@ -1,0 +1,66 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from interp.reproduce.claims import claim_range, claim_share, wilson
+from probes import Interval
+
+
+def judged(values, **bounds):
+    return claim_range("fig.claim", "It holds", "number", values, **bounds)
+
+
+def test_a_claim_is_supported_where_the_whole_interval_over_seeds_lies_in_the_range():
+    finding = judged([0.99, 1.0, 1.01], low=0.9, high=1.1)
+    assert finding.verdict == "supported"
+    assert finding.details["per seed"] == [0.99, 1.0, 1.01]
+
+
+def test_a_claim_is_refuted_where_none_of_the_interval_does():
+    assert judged([0.99, 1.0, 1.01], high=0.5).verdict == "refuted"
+    assert judged([0.99, 1.0, 1.01], low=1.5).verdict == "refuted"
+
+
+def test_a_claim_is_left_open_where_the_interval_straddles_an_end():
+    assert judged([0.8, 1.0, 1.2], high=1.0).verdict == "inconclusive"
+
+
+def test_the_interval_over_seeds_is_that_of_a_t_test():
+    values = [0.3, 0.5, 0.1, 0.4]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert judged(values).ci == pytest.approx((expected.low, expected.high))
+
+
+def test_a_single_run_is_judged_by_its_interval_over_prompts():
+    finding = judged(Interval(1.0, 0.95, 1.05), low=0.9)
+    assert finding.verdict == "supported" and finding.ci == (0.95, 1.05)
+    assert "one run" in finding.reason and "per seed" not in finding.details
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_run_without_a_number_leaves_the_claim_open(bad):
+    assert judged([0.5, bad, 0.5], high=1.0).verdict == "inconclusive"
+
+
+def test_one_seed_is_no_spread():
+    with pytest.raises(ValueError, match="at least 2"):
+        judged([1.0])
+
+
+def test_three_of_three_seeds_leave_open_whether_most_would_and_ten_of_ten_do_not():
+    def share(held):
+        return claim_share("fig.share", "Most do", "share", held).verdict
+
+    assert share([True] * 3) == "inconclusive"
+    assert share([True] * 10) == "supported"
+    assert share([False] * 10) == "refuted"
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_of_a_share_is_scipys(counts):
+    successes, trials = counts
+    expected = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-6)
