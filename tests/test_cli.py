@@ -112,7 +112,7 @@ def test_the_version_is_the_packages(run, option):
     [
         (
             ["reprot", "lsa-1layer"],
-            "Unknown command 'reprot'; known are bench, heads, match, probe, report, train, zoo. "
+            "Unknown command 'reprot'; known are bench, heads, match, probe, report, reproduce, train, zoo. "
             "Did you mean 'report'?",
         ),
         (
@@ -125,7 +125,8 @@ def test_the_version_is_the_packages(run, option):
         ),
         (
             ["heads", "gd:stepz=3"],
-            "Unknown parameter of 'gd' 'stepz'; known are dim, lr, noise_std, points, steps. Did you mean 'steps'?",
+            "Unknown parameter of 'gd' 'stepz'; known are clamp, dim, lr, noise_std, points, steps. "
+            "Did you mean 'steps'?",
         ),
         (["train", "lsa-1layr"], "Unknown recipe 'lsa-1layr'; known are {recipes}. Did you mean 'lsa-1layer'?"),
         (
@@ -184,7 +185,9 @@ def test_the_module_is_the_command():
         cwd=Path(cli.__file__).parents[1],
         check=False,
     )
-    message = "Unknown command 'zo'; known are bench, heads, match, probe, report, train, zoo. Did you mean 'zoo'?"
+    message = (
+        "Unknown command 'zo'; known are bench, heads, match, probe, report, reproduce, train, zoo. Did you mean 'zoo'?"
+    )
     assert (result.returncode, result.stdout, result.stderr) == (2, "", f"interp: {message}\n")
 
 
@@ -481,6 +484,52 @@ def test_match_compares_what_was_asked_for(run, tmp_path):
     assert fixed.keys() == {"gd", "ridge", "zero", "mean"}
     assert "0.1" in fixed["gd"]
     assert {row["step"] for row in rows if row["solver"] == "gd"} == {1, 2}
+
+
+@pytest.mark.usefixtures("quick_search")
+def test_match_follows_training(run, trained, tmp_path):
+    result = run("match", trained, "--over-training", *FEW, "--out", "table.csv", "--json", "table.json")
+    assert (result.status, result.error) == (0, "")
+    record = read_json(tmp_path / "table.json")
+    assert list(record) == ["training", "turn"]
+    assert [row["update"] for row in record["training"]] == checkpoint_steps(trained)
+    assert {row["solver"] for row in record["training"]} == {"gd"}  # one layer
+    assert {"loss", "cosine", "cosine_low", "l2", "prediction_difference"} <= set(record["training"][0])
+    assert record["turn"] == []
+    with (tmp_path / "table.csv").open() as file:
+        assert [row["update"] for row in csv.DictReader(file)] == [str(step) for step in checkpoint_steps(trained)]
+    assert "Alignment over training" in result.out
+    assert "cosine: gd" in result.out
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_match_says_when_the_model_turned(run, tmp_path):
+    result = run("match", "lsa-2layer-looped", "--over-training", "--n-prompts", 64, "--json", "table.json")
+    assert (result.status, result.error) == (0, "")
+    (turn,) = read_json(tmp_path / "table.json")["turn"]
+    assert result.out.endswith(
+        f"In training it came close to gd first (update {turn['closest']}, loss {turn['loss_there']:.4g}) and then "
+        f"turned to gd++ (between updates {turn['crossing_from']} and {turn['crossing_to']}).\n"
+    )
+    assert turn["first_there_low"] > turn["second_there_high"]
+
+
+def test_a_model_without_checkpoints_cannot_be_followed(run):
+    assert_fails(
+        run("match", "gd", "--over-training", *FEW),
+        "gd has no checkpoints to follow training by; give a run folder that `interp train` wrote.",
+    )
+
+
+@pytest.mark.parametrize(
+    "option", [("--solvers", "gd"), ("--steps", "2"), ("--measure", "weights"), ("--readout", "native")]
+)
+def test_options_of_the_match_are_refused_over_training(run, trained, option):
+    assert_fails(
+        run("match", trained, "--over-training", *option),
+        "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure and "
+        "--readout out.",
+    )
 
 
 @pytest.mark.parametrize("option", ["--out", "--json"])

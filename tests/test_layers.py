@@ -20,7 +20,18 @@ BELOW = {
     "report": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
     "reproduce": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "probes"},
     "bench": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
-    "commands": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "reproduce", "bench", "probes"},
+    "commands": {
+        "tasks",
+        "solvers",
+        "models",
+        "training",
+        "matching",
+        "attribution",
+        "report",
+        "reproduce",
+        "bench",
+        "probes",
+    },
     "cli": set(),  # finds its commands by name, so that it starts at once
 }
 """The parts, and which of them each may import. Every part may import the private helpers interp/_*.py."""

@@ -124,12 +124,13 @@ class TransformerConfig:
             or (
                 self.layout.kind == "paired"
                 and self.read_in != "linear"
+                and set(self.attention_kinds) == {"linear"}
                 and self.n_heads == 1
                 and not self.d_pos
                 and self.d_head == self.d_model
             ),
-            "`descent_lr` writes Proposition 1 into the weights, which takes (x, y) tokens, no linear read-in and no "
-            "concatenated positions, and one head as wide as the stream.",
+            "`descent_lr` writes Proposition 1 into the weights, which takes linear attention on (x, y) tokens, no "
+            "linear read-in and no concatenated positions, and one head as wide as the stream.",
         )
         _require(0 < self.damping <= 1, f"`damping` must lie in (0, 1], got {self.damping}.")
         _require(self.clamp is None or self.clamp > 0, f"`clamp` must be positive or none, got {self.clamp}.")

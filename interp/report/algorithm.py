@@ -121,16 +121,13 @@ def hold_against_descents(
     tuned = best_descents(model, prompts)
     parts = [Part(findings=_gd_findings(model, prompts, tuned["gd"].solver, seed))] if runs_gd else []
     if model.cfg.n_heads == 1 and model.cfg.damping == 1:
-        descents = {name: written_out(found, model, prompts) for name, found in tuned.items()}
-        own = read_off(model)
         family = "gd" if runs_gd or model.cfg.n_layers == 1 else "gd++"
-        rival = descents[family]
-        if family == "gd++" and not model.cfg.looped:
-            # Layers of their own have steps of their own, too many to tune: the weights say which.
-            rival = descents["gd++, read off"] = own
-        parts.append(write_weights(model, prompts, (descents[family], own), rival))
+        best, own = written_out(tuned[family], model, prompts), read_off(model)
+        # Layers of their own have steps of their own, and the weights say which.
+        has_own_steps = family == "gd++" and not model.cfg.looped
+        parts.append(write_weights(model, prompts, (best, own), own if has_own_steps else best))
         if isinstance(model.task, LinearRegression):
-            parts.append(write_shifts(model, descents, rival, seed))
+            parts.append(write_shifts(model, family, own if has_own_steps else None, seed))
     return tuple(parts)
 
 

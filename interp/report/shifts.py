@@ -8,7 +8,7 @@ import numpy as np
 
 from interp._seeds import derive_seed
 from interp.matching import shifts_of
-from interp.matching.descents import Descent
+from interp.matching.descents import Descent, best_descents, written_out
 from interp.matching.shifts import LossFactors, Shift, average_under_shift, loss_factors, losses_under_shift
 from interp.matching.twins import make_twins
 from interp.matching.verdict import Verdict
@@ -23,22 +23,27 @@ from probes import Interval
 SHIFT_PROMPTS = 1024
 SHIFT_TOLERANCE = 0.10
 """How far the two losses may be from each other, at the worst, for the model to err as the algorithm does."""
-MODEL = "the model"
+TUNING_PROMPTS = 8192
+MODEL, OWN = "the model", "gd++, read off"
 
 
-def write_shifts(model: RegressionTransformer, descents: Mapping[str, Descent], rival: Descent, seed: int) -> Part:
+def write_shifts(model: RegressionTransformer, family: str, own: Descent | None, seed: int) -> Part:
     """Losses of the model and of algorithms on prompts of other laws than it was trained on.
 
-    ``descents`` are shown by their keys; ``rival``, one of them, is the algorithm that the model is held against.
+    The model is held against tuned GD or GD++ (``family``), or against the steps of its ``own`` where they are given.
     """
     shifts = shifts_of(model.task)
-    subjects = {MODEL: model, **{name: descent.beside(model) for name, descent in descents.items()}}
+    # Far from the training distribution small differences of step size tell, so they are tuned on many fresh prompts.
+    fresh = model.task.sample(TUNING_PROMPTS, seed=derive_seed(seed, "tuning"))
+    descents = {name: written_out(found, model, fresh) for name, found in best_descents(model, fresh).items()}
+    name = family if own is None else OWN
+    rival = descents[name] if own is None else descents.setdefault(OWN, own)
+    subjects = {MODEL: model, **{key: descent.beside(model) for key, descent in descents.items()}}
     twins = {f"twin {i}": cast(RegressionTransformer, twin) for i, twin in enumerate(make_twins(model))}
     losses = losses_under_shift(
         {**subjects, **twins}, shifts, n_prompts=SHIFT_PROMPTS, seed=derive_seed(seed, "shifts")
     )
     table = average_under_shift({name: losses[name] for name in subjects}, shifts)
-    (name,) = (key for key, descent in descents.items() if descent == rival)
     factors = {other: loss_factors(losses[other], losses[name]) for other in losses if other != name}
     return Part(
         figures=(
@@ -47,8 +52,8 @@ def write_shifts(model: RegressionTransformer, descents: Mapping[str, Descent], 
                 caption=f"Half the mean squared error on {SHIFT_PROMPTS} prompts of each kind: inputs or hidden "
                 "weights scaled, inputs of another law (each context divided by its norm and scaled to that of the "
                 "task's own), noise on the labels, and so many labels of the context replaced by random ones. The "
-                "algorithms are weights like the model's, with its bound on activations where it has one, and were "
-                "not tuned again.",
+                "algorithms are weights like the model's, with its bound on activations where it has one; their "
+                f"steps were tuned on {TUNING_PROMPTS} prompts of the training distribution.",
                 svg=to_svg(draw_shifts(table)),
                 table="shifts",
             ),

@@ -120,7 +120,8 @@ def _interpolation_finding(
         controls={"random_init": float(np.mean([bootstrap_ratio(halfway(twin), ours).estimate for twin in twins]))},
         verdict=verdict,
         reason=f"supported when the interval stays below {1 + INTERPOLATION_TOLERANCE} and the model's own loss below "
-        f"{INFORMED} of that of predicting 0; the control mixes untrained weights in",
+        f"{INFORMED} of that of predicting 0; the control mixes untrained weights in"
+        + ("; the steps were tuned on these very prompts" if rival.name.startswith("tuned") else ""),
         details={
             "loss of the interpolated weights": float(mixed.mean()),
             "loss of the model": float(ours.mean()),
@@ -147,10 +148,10 @@ def _construction_finding(model: RegressionTransformer, prompts: Prompts) -> Fin
         for subject in (_own_construction(model), model)
     )
     relative = bootstrap_ratio(bare, ours)
-    numbers = "the step size" if len(steps) == 1 else "a step size and a gamma for each layer,"
+    numbers = "the step size" if len(steps) == 1 else "a step size and a gamma per layer"
     return Finding(
         id="algorithm.construction",
-        claim=f"The bare construction with {numbers} read off the weights answers as the model does",
+        claim=f"Given {numbers} read off the weights, the bare construction answers as the model does",
         statistic="r2_of_its_answers",
         estimate=r2.estimate,
         ci=(r2.low, r2.high),

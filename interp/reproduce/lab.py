@@ -69,12 +69,15 @@ class Lab:
             )
         return finished
 
-    def shipped(self, name: str) -> Run:
-        """A zoo model as a run, for what takes hours to train."""
-        entry = zoo_entries()[name]
-        run = Run(get_recipe(entry.recipe), entry.seed, entry.folder)
-        self._note(run)
-        return run
+    def shipped(self, recipe: str) -> list[Run]:
+        """All zoo models of a recipe as runs, for what takes long to train. Raises ValueError for fewer than 2."""
+        entries = [entry for entry in zoo_entries().values() if entry.recipe == recipe]
+        runs = [Run(get_recipe(recipe), entry.seed, entry.folder) for entry in entries]
+        if len(runs) < 2:
+            raise ValueError(f"The zoo has {len(runs)} models of {recipe!r}, and a claim needs 2; run without --quick.")
+        for run in runs:
+            self._note(run)
+        return sorted(runs, key=lambda run: run.seed)
 
     def _note(self, run: Run) -> None:
         # The folder's name, not its path: a record must not depend on where it was made.

@@ -16,6 +16,7 @@ from interp.report.style import style
 COLUMNS = ("panel", "series", "seed", "x", "y")
 COLORS = {
     "trained": "#2f7ebc",
+    "linear attention": "#2f7ebc",
     "gd": "#d1783b",
     "gd++": "#6aa84f",
     "gd++ per step": "#8e63b5",
@@ -93,9 +94,10 @@ def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
     spare = iter(OTHERS)
     for series, points in part.groupby("series", sort=False):
         color = COLORS.get(str(series)) or next(spare, "#1c2126")
-        by_x = points.groupby("x", sort=panel.x_scale != "categories")["y"]
+        categories = panel.x_scale == "categories"
+        by_x = points.groupby("x", sort=not categories)["y"]
         mean = by_x.mean()
-        places = range(len(mean)) if panel.x_scale == "categories" else mean.index
+        places = range(len(mean)) if categories else mean.index
         if str(series) == "examples":
             ax.plot(points["x"], points["y"], "o", color="#1c2126", ms=4, label="examples")
             continue
@@ -105,15 +107,20 @@ def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
             mean.to_numpy(),
             color=color,
             lw=1.8,
-            ls="--" if dashed else "-",
+            ls="" if categories else "--" if dashed else "-",
             marker="o" if len(mean) <= 12 else "",
             ms=3.5,
             label=str(series),
         )
         if (by_x.count() > 1).any():
-            ax.fill_between(places, by_x.min().to_numpy(), by_x.max().to_numpy(), color=color, alpha=0.2, lw=0)
-        if panel.x_scale == "categories":
-            ax.set_xticks(list(places), [str(value) for value in mean.index], rotation=20)
+            spread = (places, by_x.min().to_numpy(), by_x.max().to_numpy())
+            if categories:
+                ax.vlines(*spread, color=color, lw=4, alpha=0.25)
+            else:
+                ax.fill_between(*spread, color=color, alpha=0.2, lw=0)
+        if categories:
+            ax.set_xticks(list(places), [str(value) for value in mean.index])
+            ax.set_xlim(-0.5, len(mean) - 0.5)
     for name, value in panel.marks.items():
         ax.axhline(value, lw=1, ls=":", color=COLORS.get(name, "#1c2126"), label=name)
     if panel.x_scale == "symlog":

@@ -65,4 +65,6 @@ def check_steps(steps: Sequence[int]) -> tuple[int, ...]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_short, value))})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

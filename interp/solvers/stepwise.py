@@ -11,7 +11,7 @@ from torch import Tensor
 from interp.solvers.regressions import Spectrum
 from interp.solvers.spectral import Responses, SpectralSolver
 
-StepValues = Mapping[str, Sequence[float] | Float[Tensor, " step"]]
+StepValues = Mapping[str, Sequence[float] | Float[Tensor, " one_per_step"]]
 """Hyperparameters by name, each with one value per step; tensors may carry gradients."""
 
 

@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from interp.solvers.refine import refine
+from interp.solvers.descend import descend
 from interp.solvers.registry import make_solver
 from interp.solvers.regressions import Regressions
 from interp.solvers.search import search
@@ -93,7 +93,7 @@ def _tune_each(shared: StepwiseSolver, problems: Regressions, count: int) -> Ste
         starts += [torch.cat([best, best[:, -1:] + math.log(growth)], dim=1) for growth in GROWTH]
         starts += [torch.cat([best[:, :1] - math.log(growth), best], dim=1) for growth in GROWTH]
         starts.append(torch.zeros(len(names), steps, dtype=torch.float64))
-        best = refine(objective, starts)
+        best = descend(objective, starts)
     values = best.exp() * unit
     return replace(shared, **{name: tuple(value.tolist()) for name, value in zip(names, values, strict=True)})
 

@@ -21,8 +21,8 @@ def one_headed(**options) -> RegressionTransformer:
     model = tiny_model(n_layers=3, n_heads=1, head_width=5, random_biases=False, **options)
     with torch.no_grad():
         for attn in {block.attn for block in model.blocks}:
-            attn.W_Q += torch.eye(5)
-            attn.W_K += torch.eye(5)
+            attn.W_Q.add_(torch.eye(5))
+            attn.W_K.add_(torch.eye(5))
     return model
 
 

@@ -107,10 +107,11 @@ def test_one_kind_of_attention_stands_for_all_layers():
         *(
             (
                 {"descent_lr": 0.1, **options},
-                "`descent_lr` writes Proposition 1 into the weights, which takes (x, y) tokens, no linear read-in and "
-                "no concatenated positions, and one head as wide as the stream.",
+                "`descent_lr` writes Proposition 1 into the weights, which takes linear attention on (x, y) tokens, no "
+                "linear read-in and no concatenated positions, and one head as wide as the stream.",
             )
             for options in (
+                {"attention": "softmax"},
                 {"layout": TokenLayout(kind="interleaved")},
                 {"read_in": "linear", "readout": "linear", "width": 8},
                 {"positions": "sinusoidal", "position_mode": "concatenate", "d_pos": 4},

@@ -7,6 +7,7 @@ import interp
 from interp.matching.descents import best_descents, written_out
 from interp.matching.readouts import ask_many_queries
 from interp.models import RegressionTransformer, TransformerConfig
+from interp.report import shifts
 from interp.report.algorithm import hold_against_descents
 from interp.tasks import LinearRegression, SineWaves
 
@@ -28,23 +29,18 @@ def hold(model, *, runs_gd: bool = False):
     return findings, tables
 
 
-def tuned(name: str, base: str) -> RegressionTransformer:
-    """The model that is the tuned algorithm, on the prompts that it will be tuned on again."""
-    model = interp.load(base)
-    prompts = prompts_of(model)
-    return written_out(best_descents(model, prompts)[name], model, prompts).beside(model)
-
-
 def test_a_model_that_is_tuned_gd_is_gd_in_every_respect():
-    findings, tables = hold(tuned("gd", "gd:steps=2,dim=3"), runs_gd=True)
+    model = interp.load("gd:steps=2,dim=3")
+    prompts = model.task.sample(4096)
+    tuned = written_out(best_descents(model, prompts)["gd"], model, prompts).beside(model)
+    findings, tables = hold(tuned, runs_gd=True)
     assert set(findings) == {"algorithm.alignment", *NEW}
-    for finding in findings.values():
-        assert finding.verdict == "supported"
-        assert finding.estimate == pytest.approx(1, abs=1e-5)
-        assert finding.ci == pytest.approx((1, 1), abs=1e-4)
-    assert findings["algorithm.out_of_distribution"].claim.startswith(
-        "Off its training distribution it errs as tuned gd does"
-    )
+    assert {finding.verdict for finding in findings.values()} == {"supported"}
+    assert findings["algorithm.construction"].estimate == pytest.approx(1, abs=1e-5)
+    assert findings["algorithm.interpolation"].estimate == pytest.approx(1, abs=0.01)
+    shifted = findings["algorithm.out_of_distribution"]
+    assert shifted.claim.startswith("Off its training distribution it errs as tuned gd does")
+    assert 1 <= shifted.ci[0] <= shifted.ci[1] < 1.1 < shifted.controls["random_init (lowest)"]
     assert set(tables["shifts"]["predictor"]) == {"the model", "gd", "gd++"}
 
 
@@ -98,7 +94,7 @@ def test_one_layer_is_held_against_gd_alone():
     assert set(findings) == NEW
     assert set(tables["shifts"]["predictor"]) == {"the model", "gd"}
     assert findings["algorithm.construction"].claim == (
-        "The bare construction with the step size read off the weights answers as the model does"
+        "Given the step size read off the weights, the bare construction answers as the model does"
     )
 
 
@@ -106,7 +102,8 @@ def test_one_layer_is_held_against_gd_alone():
 @pytest.mark.parametrize(
     ("n_layers", "looped", "init_variance"), [(1, False, 1.0), (2, True, 0.002), (2, True, 1.0), (3, False, 1.0)]
 )
-def test_untrained_weights_support_nothing(n_layers, looped, init_variance, seed):
+def test_untrained_weights_support_nothing(n_layers, looped, init_variance, seed, monkeypatch):
+    monkeypatch.setattr(shifts, "TUNING_PROMPTS", 512)
     cfg = TransformerConfig(dim=5, n_layers=n_layers, looped=looped, init_variance=init_variance)
     findings, _ = hold(RegressionTransformer(cfg, LinearRegression(dim=5, n_points=11), seed=seed))
     assert {name for name, finding in findings.items() if finding.verdict == "supported"} == set()

@@ -50,7 +50,7 @@ def test_the_circumstances_are_enough_to_make_it_again(record):
 def no_analyses(monkeypatch):
     """Chapters say nothing, at once."""
     module = import_module("interp.report.build")  # the package has a function of this name
-    for name in ("write_learned", "write_layers", "write_algorithm", "write_tokens"):
+    for name in ("write_learned", "write_training", "write_layers", "write_algorithm", "write_tokens"):
         chapter = Chapter(section=Section(title=name, introduction=""))
         monkeypatch.setattr(module, name, lambda *arguments, chapter=chapter: chapter)
 

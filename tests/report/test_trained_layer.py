@@ -61,6 +61,26 @@ def test_weights_halfway_to_the_construction_predict_as_well(findings):
     assert interpolation["verdict"] == "supported"
 
 
+def test_the_step_size_in_its_weights_is_all_of_it(findings):
+    construction = findings["algorithm.construction"]
+    assert construction["verdict"] == "supported"
+    assert construction["estimate"] > 0.999
+    assert construction["details"]["loss of the construction relative to the model's"] == pytest.approx(1, abs=0.005)
+
+
+def test_off_its_distribution_it_errs_as_the_step(findings):
+    shifted = findings["algorithm.out_of_distribution"]
+    assert shifted["ci"][1] < 1.05
+    assert shifted["verdict"] == "supported"
+    assert set(shifted["details"]["largest factor by shift"]) == {
+        "input scale",
+        "weight scale",
+        "input law",
+        "label noise",
+        "distractors",
+    }
+
+
 def test_it_needs_its_one_head(findings):
     assert findings["head.layer1.head0"]["verdict"] == "supported"
 
@@ -72,6 +92,8 @@ def test_untrained_twins_are_nowhere_near(findings):
     assert abs(controls["algorithm.alignment"]) < 0.2
     assert abs(controls["algorithm.step_size"]) < 0.1
     assert controls["algorithm.interpolation"] > 2
+    assert controls["algorithm.construction"] < 0.1
+    assert findings["algorithm.out_of_distribution"]["controls"]["random_init (lowest)"] > 1.5
     assert controls["learned.gd_loss"] > 2
     assert controls["learned.regression"] > 1
 
@@ -89,3 +111,5 @@ def test_two_layers_of_shared_weights_run_two_steps_of_gd_plus():
         assert (details["solver"], details["step"], findings[layer].verdict) == ("gd++", 2, "supported")
     assert findings["algorithm.layer2.weights"].estimate > 0.997
     assert findings["learned.gd_loss"].ci[1] < 1  # it beats two plain steps
+    for name in ("learned.turn", "algorithm.interpolation", "algorithm.construction"):
+        assert findings[name].verdict == "supported"

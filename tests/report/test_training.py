@@ -8,6 +8,7 @@ from interp.matching.descents import Descent, best_descents, written_out
 from interp.matching.readouts import ask_many_queries
 from interp.models import RegressionTransformer, TransformerConfig
 from interp.models.folders import load_folder, save_folder
+from interp.report import Finding
 from interp.report.training import MOST_CHECKPOINTS, followable_folder, thinned, write_training
 from interp.tasks import LinearRegression, SineWaves, TokenLayout
 from tests.matching.runs import run_of
@@ -21,7 +22,7 @@ def prompts_of(model, n_prompts: int = 256):
     return ask_many_queries(model, model.task.sample(n_prompts), 8, seed=0)
 
 
-def findings_of(model) -> dict:
+def findings_of(model) -> dict[str, Finding]:
     chapter = write_training(model, prompts_of(model))
     assert chapter is not None
     return {finding.id: finding for finding in chapter.findings}
@@ -101,20 +102,16 @@ def test_a_model_that_did_not_turn_is_said_not_to_have(run, stages_passed):
 
 
 def test_what_the_intervals_leave_open_is_inconclusive(stages, tmp_path):
-    """Halfway between the two at the end, and near to both."""
+    """At the end it is between the two, near to both, and hardly nearer to GD++."""
     base = interp.load(BASE)
     prompts = prompts_of(base)
     gd, plus = (written_out(found, base, prompts) for found in best_descents(base, prompts).values())
     eta = tuple((a + b) / 2 for a, b in zip(gd.eta_over_n, plus.eta_over_n, strict=True))
-    for share in (0.3, 0.4, 0.5, 0.6, 0.7):
-        gamma = tuple(share * value for value in plus.gamma)
-        between = Descent(name="between", eta_over_n=eta, gamma=gamma).beside(base)
-        model = load_folder(run_of(tmp_path / f"{share}", {0: stages["untrained"], 1: stages["gd"], 2: between}))
-        turn = findings_of(model)["learned.turn"]
-        if turn.details["cosine with gd++ at the end"] > turn.details["cosine with gd at the end"]:
-            print("SHARE", share)
-            break
+    between = Descent(name="between", eta_over_n=eta, gamma=tuple(0.7 * value for value in plus.gamma)).beside(base)
+    model = load_folder(run_of(tmp_path / "run", {0: stages["untrained"], 1: stages["gd"], 2: between}))
+    turn = findings_of(model)["learned.turn"]
     assert turn.verdict == "inconclusive"
+    assert turn.details["cosine with gd++ at the end"] > turn.details["cosine with gd at the end"] > 0.95
 
 
 def test_a_loss_that_stays_has_settled(run):

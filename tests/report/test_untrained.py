@@ -21,3 +21,9 @@ def test_an_untrained_layer_supports_nothing(seed):
 @pytest.mark.parametrize("seed", range(3, 20))
 def test_twenty_untrained_layers_support_nothing(seed):
     assert_supports_nothing(quick_report(f"untrained:lsa-1layer,seed={seed}"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lsa-2layer-looped", "lsa-5layer"])
+def test_several_untrained_layers_support_nothing(name):
+    assert_supports_nothing(quick_report(f"untrained:{name}"))

@@ -18,11 +18,12 @@ def predictions_of(weights: Tensor, xs: Tensor) -> Tensor:
     return torch.einsum("ptd,ptd->pt", weights, xs)
 
 
-def gradient_descent(X: Tensor, y: Tensor, *, steps: int, lr: float, normalize: str) -> Tensor:
+def gradient_descent(X: Tensor, y: Tensor, *, lr: Sequence[float], normalize: str) -> Tensor:
+    """One step for each of the step sizes in ``lr``."""
     w = X.new_zeros(X.shape[1])
     n = max(len(X), 1) if normalize == "mean" else 1
-    for _ in range(steps):
-        w = w - lr / n * X.T @ (X @ w - y)
+    for eta in lr:
+        w = w - eta / n * X.T @ (X @ w - y)
     return w
 
 
@@ -33,10 +34,14 @@ def gradient_descent_plus(X: Tensor, y: Tensor, *, lr: Sequence[float], gamma: S
     on_query = torch.eye(dim, dtype=X.dtype)  # what the steps so far have made of the query
     for eta, g in zip(lr, gamma, strict=True):
         w = w + eta * on_query.T @ X.T @ y
-        straighten = torch.eye(dim, dtype=X.dtype) - g * X.T @ X
         y = y - eta * X @ X.T @ y
-        X, on_query = X @ straighten, straighten @ on_query
+        X, on_query = straightened(X, g), on_query - g * X.T @ X @ on_query
     return w
+
+
+def straightened(X: Tensor, gamma: float) -> Tensor:
+    """X after one step of GD++: every input x becomes ``(I - gamma X^T X) x``."""
+    return X - gamma * X @ X.T @ X
 
 
 def newton(X: Tensor, y: Tensor, *, steps: int, scale: str, alpha: float = math.nan, start: str = "gram") -> Tensor:

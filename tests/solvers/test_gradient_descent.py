@@ -15,7 +15,7 @@ def test_it_is_the_explicit_iteration_at_every_prefix(xs, ys, normalize, lr):
     trace = GradientDescent(lr=lr, normalize=normalize).run(xs, ys, STEPS)
     for i, steps in enumerate(STEPS):
         expected = explicit.every_prefix(
-            xs, ys, partial(explicit.gradient_descent, steps=steps, lr=lr, normalize=normalize)
+            xs, ys, partial(explicit.gradient_descent, lr=[lr] * steps, normalize=normalize)
         )
         assert_close(trace.weights[i], expected, rtol=1e-9, atol=1e-11)
         assert_close(trace.predictions[i], explicit.predictions_of(expected, xs), rtol=1e-9, atol=1e-11)

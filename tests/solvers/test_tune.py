@@ -1,11 +1,18 @@
 """The numbers that von Oswald et al.'s set-up must give: dim 10, 10 examples, uniform inputs, normal weights."""
 
+from typing import Literal
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from interp.solvers import (
     AbstractSolver,
     GradientDescent,
+    GradientDescentPlus,
     Newton,
     OrdinaryLeastSquares,
     Regressions,
@@ -14,6 +21,7 @@ from interp.solvers import (
     tune,
 )
 from interp.tasks import LinearRegression, Prompts
+from tests.errors import raises_exactly
 
 DIM = 10
 
@@ -33,11 +41,18 @@ def contexts():
     return Prompts(xs=asked, ys=torch.einsum("ptd,pd->pt", asked, weights), w=weights, n_queries=DIM)
 
 
-def loss_and_sampling_error(solver: AbstractSolver, prompts: Prompts, steps: int) -> tuple[float, float]:
+def losses_by_context(solver: AbstractSolver, prompts: Prompts, steps: int) -> torch.Tensor:
     problems = Regressions.of(prompts)
     errors = solver.predict(problems, [steps])[0] - problems.targets
-    by_context = 0.5 * errors.square().unflatten(0, (-1, DIM)).mean(dim=(1, 2))
-    return by_context.mean().item(), (by_context.std() / len(by_context) ** 0.5).item()
+    return 0.5 * errors.square().unflatten(0, (-1, DIM)).mean(dim=(1, 2))
+
+
+def mean_and_sampling_error(values: torch.Tensor) -> tuple[float, float]:
+    return values.mean().item(), (values.std() / len(values) ** 0.5).item()
+
+
+def loss_and_sampling_error(solver: AbstractSolver, prompts: Prompts, steps: int) -> tuple[float, float]:
+    return mean_and_sampling_error(losses_by_context(solver, prompts, steps))
 
 
 @pytest.mark.parametrize(
@@ -113,3 +128,173 @@ def test_an_object_keeps_what_is_not_free(contexts):
 def test_an_unknown_solver_is_refused(contexts):
     with pytest.raises(ValueError, match=r"^Unknown solver 'gdd'; .* Did you mean 'gd'\?$"):
         tune("gdd", contexts)
+
+
+# Steps of their own.
+
+
+def residual_polynomial(prompts: Prompts, degree: int) -> tuple[np.ndarray, float]:
+    """Reciprocals of the zeros of the polynomial p with p(0) = 1 that leaves the least loss, ascending, and that loss.
+
+    What GD leaves of a prediction along an eigenvector of S is the product of 1 - lr_k lambda over its steps: a
+    polynomial with p(0) = 1, whose other coefficients are a linear least-squares problem. Where errors along different
+    eigenvectors are uncorrelated the best one is orthogonal with respect to a positive measure, so that its zeros are
+    real, distinct and among the eigenvalues: nothing that steps of any size could do is better.
+    """
+    problems = Regressions.of(prompts)
+    spectrum = problems.spectrum
+    weights = (spectrum.vectors.mT @ prompts.w[:, None, :, None].to(spectrum.vectors))[..., 0]  # type: ignore[index]
+    asked = (problems.queries @ spectrum.vectors) * weights[:, :, None]
+    powers = torch.stack([asked * spectrum.eigenvalues[:, :, None] ** k for k in range(degree + 1)]).sum(-1).flatten(1)
+    unit = powers.norm(dim=1)
+    solution = torch.linalg.lstsq((powers[1:] / unit[1:, None]).T, -powers[0, :, None]).solution[:, 0] / unit[1:]
+    left = powers[0] + solution @ powers[1:]
+    roots = np.roots([*reversed(solution.tolist()), 1.0])
+    assert not np.iscomplex(roots).any()
+    return np.sort(1 / roots.real), 0.5 * left.square().mean().item()
+
+
+def with_eigenvalues(eigenvalues: list[float], n_prompts: int, seed: int, n_examples: int = 7) -> Prompts:
+    """One design for all prompts, whose columns are orthogonal and have these squared lengths; weights at random."""
+    generator = torch.Generator().manual_seed(seed)
+    dim = len(eigenvalues)
+    columns, _ = torch.linalg.qr(torch.randn(n_examples, dim, generator=generator, dtype=torch.float64))
+    design = columns * torch.tensor(eigenvalues, dtype=torch.float64).sqrt()
+    queries, w = torch.randn(2, n_prompts, dim, generator=generator, dtype=torch.float64)
+    xs = torch.cat([design.expand(n_prompts, -1, -1), queries[:, None]], dim=1)
+    return Prompts(xs=xs, ys=torch.einsum("ptd,pd->pt", xs, w), w=w)
+
+
+def own_lr(solver: AbstractSolver) -> list[float]:
+    assert isinstance(solver, GradientDescent | GradientDescentPlus)
+    assert isinstance(solver.lr, tuple)
+    return sorted(solver.lr)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_the_best_own_steps_of_gd_are_the_reciprocals_of_the_zeros_of_the_best_polynomial(contexts, steps):
+    best, loss = residual_polynomial(contexts, steps)
+    tuned = tune("gd", contexts, steps, per_step=True)
+    assert tuned.loss == pytest.approx(loss, rel=1e-4)
+    assert own_lr(tuned.solver) == pytest.approx(10 * best, rel=0.05)  # a flat optimum; lr is eta times n
+
+
+@pytest.mark.parametrize(("steps", "shared", "own"), [(2, 0.156, 0.1412), (5, 0.1075, 0.0786)])
+def test_the_best_own_steps_of_gd_reach_the_known_loss(contexts, steps, shared, own):
+    """The known values of own steps are those of the best polynomial on 200,000 contexts."""
+    ours = losses_by_context(tune("gd", contexts, steps, per_step=True).solver, contexts, steps)
+    theirs = losses_by_context(tune("gd", contexts, steps).solver, contexts, steps)
+    loss, error = mean_and_sampling_error(ours)
+    assert error < 0.02 * own
+    assert abs(loss - own) < 4 * error
+    gain, error = mean_and_sampling_error(theirs - ours)  # on the same contexts
+    assert abs(gain - (shared - own)) < 4 * error
+
+
+@pytest.mark.parametrize(("steps", "shared", "below"), [(2, 0.110, 0.094), (5, 0.0509, 0.02)])
+def test_own_steps_of_gd_plus_reach_what_shared_ones_cannot(contexts, steps, shared, below):
+    tuned = tune("gd++", contexts, steps, per_step=True)
+    assert tuned.loss < below
+    assert tune("gd++", contexts, steps).loss == pytest.approx(shared, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["gd", "gd++"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("steps", [2, 3])
+def test_own_steps_are_never_worse_than_shared_ones(name, seed, steps):
+    prompts = LinearRegression(dim=3, n_points=5, noise_std=0.3 * seed).sample(40, seed=seed, n_queries=2)
+    shared, own = (tune(name, prompts, steps, per_step=per_step) for per_step in (False, True))
+    assert own.loss <= shared.loss
+    assert own.steps == steps
+    problems = Regressions.of(prompts)
+    errors = own.solver.predict(problems, [steps])[0] - problems.targets
+    assert own.loss == pytest.approx(0.5 * errors.square().mean().item(), rel=1e-9)
+
+
+@settings(max_examples=12)
+@given(
+    distinct=st.lists(st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0, 8.0]), min_size=2, max_size=3, unique=True),
+    repeated=st.integers(0, 2),
+    normalize=st.sampled_from(["mean", "sum"]),
+    seed=st.integers(0, 1000),
+)
+def test_as_many_own_steps_of_gd_as_s_has_eigenvalues_solve_every_prompt(
+    distinct: list[float], repeated: int, normalize: Literal["mean", "sum"], seed: int
+):
+    """The product of 1 - lr_k lambda vanishes at k points where the lr are their reciprocals, in some order."""
+    prompts = with_eigenvalues(distinct + distinct[:1] * repeated, n_prompts=60, seed=seed)
+    steps = len(distinct)
+    tuned = tune(GradientDescent(normalize=normalize), prompts, steps, per_step=True)
+    divisor = prompts.n_examples if normalize == "mean" else 1
+    assert tuned.loss < 1e-6 * tune("zero", prompts).loss
+    assert own_lr(tuned.solver) == pytest.approx(sorted(divisor / value for value in distinct), rel=1e-2)
+    trace = tuned.solver.trace(Regressions.of(prompts), [steps])
+    assert_close(trace.weights[0, :, 0], prompts.w, rtol=0, atol=0.02)
+    shared = tune(GradientDescent(normalize=normalize), prompts, steps)
+    assert shared.loss > 100 * tuned.loss
+
+
+def test_two_own_steps_of_gd_agree_with_a_grid_that_is_refined():
+    prompts = LinearRegression(dim=3, n_points=5, noise_std=0.5).sample(50, seed=4)
+    problems = Regressions.of(prompts)
+
+    def loss(pair: tuple[float, float]) -> float:
+        errors = GradientDescent(lr=pair, normalize="sum").predict(problems, [2])[0] - problems.targets
+        return 0.5 * errors.square().mean().item()
+
+    centre, spread = (1.0, 1.0), 100.0
+    for _ in range(7):  # the factor between the centre and the edge falls from 100 to 1.0003
+        axes = [value * spread ** np.linspace(-1, 1, 13) for value in centre]
+        centre = min(((float(a), float(b)) for a in axes[0] for b in axes[1]), key=loss)
+        spread **= 0.25
+    tuned = tune(GradientDescent(normalize="sum"), prompts, 2, per_step=True)
+    assert tuned.loss == pytest.approx(loss(centre), rel=1e-6)
+    assert tuned.loss <= loss(centre) * (1 + 1e-9)
+    assert own_lr(tuned.solver) == pytest.approx(sorted(centre), rel=1e-2)
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_own_steps_are_one_value_per_step_of_all_that_may_differ(steps):
+    prompts = LinearRegression(dim=3, n_points=5).sample(30)
+    tuned = tune("gd++", prompts, steps, per_step=True).solver
+    assert isinstance(tuned, GradientDescentPlus)
+    assert isinstance(tuned.lr, tuple) and isinstance(tuned.gamma, tuple)
+    assert len(tuned.lr) == len(tuned.gamma) == steps
+
+
+@pytest.mark.parametrize("name", ["gd", "gd++"])
+def test_own_steps_are_the_same_each_time(name):
+    prompts = LinearRegression(dim=3, n_points=5).sample(30)
+    assert tune(name, prompts, 3, per_step=True) == tune(name, prompts, 3, per_step=True)
+
+
+@pytest.mark.parametrize("name", ["gd", "gd++"])
+def test_a_single_step_of_its_own_is_the_shared_one(name):
+    prompts = LinearRegression(dim=3, n_points=5).sample(30)
+    assert tune(name, prompts, 1, per_step=True).loss == tune(name, prompts, 1).loss
+
+
+@pytest.mark.parametrize("name", ["gd", "gd++"])
+@pytest.mark.parametrize("scale", [1e-3, 1e4])
+def test_own_steps_do_not_depend_on_the_units_of_y(name, scale):
+    """Every solver here is linear in the targets, so that half the mean squared error scales with their square."""
+    found = {
+        unit: tune(name, LinearRegression(dim=3, n_points=5, weight_scale=unit).sample(40), 2, per_step=True)
+        for unit in (1.0, scale)
+    }
+    assert found[scale].loss == pytest.approx(scale**2 * found[1.0].loss, rel=1e-5)
+
+
+def test_own_steps_may_be_tuned_at_chosen_points():
+    prompts = LinearRegression(dim=3, n_points=7).sample(40)
+    shared, own = (tune("gd", prompts, 2, points=[2, 4, 6], per_step=per_step) for per_step in (False, True))
+    assert own.loss < shared.loss
+    problems = Regressions.of(prompts, [2, 4, 6])
+    errors = own.solver.predict(problems, [2])[0] - problems.targets
+    assert own.loss == pytest.approx(0.5 * errors.square().mean().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["newton", "ridge", "ols", "zero"])
+def test_other_solvers_have_no_steps_of_their_own(name):
+    with raises_exactly(ValueError, f"The steps of {name!r} cannot differ from each other; leave `per_step` out."):
+        tune(name, LinearRegression(dim=2, n_points=3).sample(4), 2, per_step=True)

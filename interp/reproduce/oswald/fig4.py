@@ -56,11 +56,8 @@ def reproduce(lab: Lab) -> Reproduction:
     between = [_r2(pair.answers[ATTENTION], pair.answers[DESCENT]) for pair in pairs]
     agreement = pd.DataFrame(
         [
-            *(
-                {"seed": pair.seed, "x": "attention and mlp + gd", "y": r2}
-                for pair, r2 in zip(pairs, between, strict=True)
-            ),
-            *({"seed": "pairs of seeds", "x": "attention, two seeds", "y": r2} for r2 in within),
+            *({"seed": pair.seed, "x": "with mlp + gd", "y": r2} for pair, r2 in zip(pairs, between, strict=True)),
+            *({"seed": "pairs of seeds", "x": "with another seed", "y": r2} for r2 in within),
         ]
     ).assign(series="R2")
     table = pd.concat(

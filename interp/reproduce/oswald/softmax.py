@@ -17,8 +17,8 @@ MODELS = {
     "softmax, 2 heads, norm": "softmax-1layer-ln",
     "softmax, 1 head, norm": "softmax-1layer-1head-ln",
 }
-LINEAR = "trained"
-"""Name of the linear layer in the figure: the colour of the trained model in the others."""
+LINEAR = "linear attention"
+"""Name of the linear layer in the figure."""
 PANELS = (
     Panel(name="loss in training", x="update", y="half mean squared error", x_scale="symlog"),
     Panel(name="alignment: cosine", x="update", y="cosine of sensitivities with gd", x_scale="symlog"),

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
 
-REFINED = 4
+DESCENTS = 4
 """How many of the starts are descended from: those that are lowest to begin with."""
 HUGE = 1e12
 """Stands for objectives that are not finite: the line search then steps back."""
 
 
-def refine(objective: Callable[[Tensor], Tensor], starts: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "..."]:
+def descend(objective: Callable[[Tensor], Tensor], starts: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "..."]:
     """The lowest point that L-BFGS reaches from the most promising starts, all of one shape, in float64.
 
     Raises ValueError where no start has a finite objective.
@@ -29,7 +29,7 @@ def refine(objective: Callable[[Tensor], Tensor], starts: Sequence[Float[Tensor,
             return HUGE, np.zeros_like(flat)
         return loss.item(), gradient.flatten().numpy()
 
-    ranked = sorted(starts, key=lambda start: evaluate(start.flatten().numpy())[0])[:REFINED]
+    ranked = sorted(starts, key=lambda start: evaluate(start.flatten().numpy())[0])[:DESCENTS]
     if evaluate(ranked[0].flatten().numpy())[0] >= HUGE:
         raise ValueError("No start has a finite objective; the data may be degenerate.")
     found = [

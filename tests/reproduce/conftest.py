@@ -1,0 +1,52 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from interp.models.zoo import ZooEntry
+from interp.reproduce import Lab
+from interp.training import RECIPES, train
+
+
+@pytest.fixture(scope="session")
+def brief_zoo(tmp_path_factory):
+    """Three models of five layers, trained for three updates, as zoo entries; quick labs take them as shipped."""
+    folder = tmp_path_factory.mktemp("zoo")
+    recipe = _brief("lsa-5layer")
+    entries = {}
+    for seed in range(3):
+        train(recipe, folder / str(seed), seed=seed)
+        entries[str(seed)] = _Entry(folder / str(seed), seed)
+    return entries
+
+
+@pytest.fixture(scope="session")
+def brief_runs(tmp_path_factory):
+    """Where the figures' tests keep their runs, so that figures share them."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def briefly(monkeypatch, brief_zoo, brief_runs):
+    """Recipes of three updates on eight prompts, a zoo of such models alone, evaluation on 64 prompts."""
+    for name in RECIPES:
+        monkeypatch.setitem(RECIPES, name, _brief(name))
+    monkeypatch.setattr("interp.reproduce.lab.zoo_entries", lambda: brief_zoo)
+    monkeypatch.setattr(Lab, "n_prompts", property(lambda lab: 64))
+    return brief_runs
+
+
+def _brief(name):
+    return replace(RECIPES[name], steps=3, batch_size=8)
+
+
+class _Entry(ZooEntry):
+    """A zoo entry that lies elsewhere."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        super().__init__(name=f"lsa-5layer-{seed}", shows="", recipe="lsa-5layer", seed=seed, n_parameters=0, sha256="")
+        object.__setattr__(self, "_folder", folder)
+
+    @property
+    def folder(self) -> Path:
+        return self._folder

@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+
+from interp.models import zoo_entries
+from interp.reproduce import Lab
+from interp.reproduce.lab import model_of
+from interp.training import get_recipe
+
+
+def test_a_zoo_model_is_the_run_of_its_recipe_and_seed(tmp_path, monkeypatch):
+    lab = Lab(folder=tmp_path, jobs=1)
+    trained = []
+    monkeypatch.setattr("interp.reproduce.lab.train_many", lambda wanted, *_, **__: trained.extend(wanted) or [])
+    with pytest.raises(ValueError, match="Only 1 of 1 runs"):  # the others were not really trained
+        lab.runs("lsa-2layer-looped", seeds=3)
+    assert [seed for _, seed in trained] == [1, 2]
+    assert lab.record[0]["folder"] == zoo_entries()["lsa-2layer-looped"].folder.name
+
+
+def test_a_zoo_model_of_another_recipe_is_not(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("interp.reproduce.lab.train_many", lambda wanted, *_, **__: trained.extend(wanted) or [])
+    with pytest.raises(ValueError, match="Only 0 of 0 runs"):
+        Lab(folder=tmp_path).runs(replace(get_recipe("lsa-2layer-looped"), lr=2e-3), seeds=2)
+    assert [seed for _, seed in trained] == [0, 1]
+
+
+def test_runs_are_found_again_and_noted_once(briefly):
+    lab = Lab(folder=briefly, jobs=1)
+    first = lab.runs("lsa-1layer-published", seeds=2)
+    written = [(run.folder / "model.safetensors").stat().st_mtime_ns for run in first]
+    assert lab.runs("lsa-1layer-published", seeds=2) == first
+    assert [(run.folder / "model.safetensors").stat().st_mtime_ns for run in first] == written
+    assert [(run["recipe"]["name"], run["seed"]) for run in lab.record] == [
+        ("lsa-1layer-published", 0),
+        ("lsa-1layer-published", 1),
+    ]
+    info = model_of(first[0]).info
+    assert info is not None and lab.record[0]["checksum"] == info.checksum
+
+
+def test_the_seeds_that_the_user_asks_for_go_before_the_figures_own(briefly):
+    assert [run.seed for run in Lab(folder=briefly, jobs=1, seeds=3).runs("lsa-1layer-published", seeds=2)] == [0, 1, 2]
+
+
+def test_a_run_that_diverges_is_noted_and_left_out(briefly):
+    wild = replace(get_recipe("lsa-1layer-published"), name="wild", lr=1e18, steps=40, log_every=1, clip_norm=None)
+    lab = Lab(folder=briefly, jobs=1)
+    with pytest.raises(ValueError, match=r"Only 0 of 2 runs of 'wild' finished.*Training diverged"):
+        lab.runs(wild, seeds=2)
+    assert all("diverged" in run["failure"] for run in lab.record)
+
+
+def test_evaluation_prompts_are_the_same_for_all_and_others_for_another_seed():
+    task = get_recipe("lsa-1layer").task
+    one, again, other = (Lab(quick=True, seed=seed).prompts(task) for seed in (0, 0, 1))
+    assert (one.xs == again.xs).all() and not (one.xs == other.xs).any()
