@@ -16,8 +16,9 @@ from interp.solvers.solver import AbstractSolver, check_steps
 from interp.solvers.stepwise import StepwiseSolver
 from interp.tasks import Prompts
 
-GROWTH = (0.5, 1.0, 2.0, 4.0, 7.0)
-"""Factors from step to step that the search for steps of their own starts from."""
+GROWTH = (0.5, 0.9, 2.0, 4.0, 7.0)
+"""Factors from step to step that the search for steps of their own starts from. None is 1: the gradient never tells
+equal steps of gd apart, which are a saddle."""
 FIRST = (2.0, 1.0, 0.3, 0.1)
 """What each hyperparameter of the first of such steps is, of the best shared one."""
 
@@ -92,7 +93,6 @@ def _tune_each(shared: StepwiseSolver, problems: Regressions, count: int) -> Ste
         starts = [first + math.log(growth) * power for growth in GROWTH for first in firsts]
         starts += [torch.cat([best, best[:, -1:] + math.log(growth)], dim=1) for growth in GROWTH]
         starts += [torch.cat([best[:, :1] - math.log(growth), best], dim=1) for growth in GROWTH]
-        starts.append(torch.zeros(len(names), steps, dtype=torch.float64))
         best = descend(objective, starts)
     values = best.exp() * unit
     return replace(shared, **{name: tuple(value.tolist()) for name, value in zip(names, values, strict=True)})

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,12 @@ def brief_runs(tmp_path_factory):
 
 @pytest.fixture
 def briefly(monkeypatch, brief_zoo, brief_runs):
-    """Recipes of three updates on eight prompts, a zoo of such models alone, evaluation on 64 prompts."""
+    """Recipes of three updates on eight prompts, a zoo of such models alone, evaluation on 64 prompts, few depths, and
+    a short search for steps of their own."""
+    monkeypatch.setattr("interp.reproduce.oswald.depth.QUICK_DEPTHS", (2, 3))
+    # by module: the name interp.solvers.tune is the function
+    monkeypatch.setattr(import_module("interp.solvers.tune"), "FIRST", (1.0,))
+    monkeypatch.setattr("interp.solvers.descend.DESCENTS", 1)
     for name in RECIPES:
         monkeypatch.setitem(RECIPES, name, _brief(name))
     monkeypatch.setattr("interp.reproduce.lab.zoo_entries", lambda: brief_zoo)
@@ -43,10 +49,10 @@ def _brief(name):
 class _Entry(ZooEntry):
     """A zoo entry that lies elsewhere."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, place: Path, seed: int) -> None:
         super().__init__(name=f"lsa-5layer-{seed}", shows="", recipe="lsa-5layer", seed=seed, n_parameters=0, sha256="")
-        object.__setattr__(self, "_folder", folder)
+        self.__dict__["place"] = place
 
     @property
     def folder(self) -> Path:
-        return self._folder
+        return Path(self.__dict__["place"])

@@ -5,13 +5,24 @@ import pytest
 from interp.models import zoo_entries
 from interp.reproduce import Lab
 from interp.reproduce.lab import model_of
-from interp.training import get_recipe
+from interp.training import Recipe, get_recipe
+
+
+def watch_training(monkeypatch):
+    """Train nothing, and say what would have been trained."""
+    trained: list[tuple[Recipe, int]] = []
+
+    def train_nothing(wanted, *_, **__):
+        trained.extend(wanted)
+        return []
+
+    monkeypatch.setattr("interp.reproduce.lab.train_many", train_nothing)
+    return trained
 
 
 def test_a_zoo_model_is_the_run_of_its_recipe_and_seed(tmp_path, monkeypatch):
     lab = Lab(folder=tmp_path, jobs=1)
-    trained = []
-    monkeypatch.setattr("interp.reproduce.lab.train_many", lambda wanted, *_, **__: trained.extend(wanted) or [])
+    trained = watch_training(monkeypatch)
     with pytest.raises(ValueError, match="Only 1 of 1 runs"):  # the others were not really trained
         lab.runs("lsa-2layer-looped", seeds=3)
     assert [seed for _, seed in trained] == [1, 2]
@@ -19,8 +30,7 @@ def test_a_zoo_model_is_the_run_of_its_recipe_and_seed(tmp_path, monkeypatch):
 
 
 def test_a_zoo_model_of_another_recipe_is_not(tmp_path, monkeypatch):
-    trained = []
-    monkeypatch.setattr("interp.reproduce.lab.train_many", lambda wanted, *_, **__: trained.extend(wanted) or [])
+    trained = watch_training(monkeypatch)
     with pytest.raises(ValueError, match="Only 0 of 0 runs"):
         Lab(folder=tmp_path).runs(replace(get_recipe("lsa-2layer-looped"), lr=2e-3), seeds=2)
     assert [seed for _, seed in trained] == [0, 1]

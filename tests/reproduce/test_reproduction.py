@@ -78,5 +78,6 @@ def test_a_matrix_is_drawn_as_it_stands():
     drawing = draw_panels(table, [Panel(name="m", x="read by", y="read of", matrix=True)])
     assert isinstance(drawing, Figure)
     (mesh,) = drawing.axes[0].collections
-    assert mesh.get_array().ravel().tolist() == [1.0, -2.0, 0.5, 0.0]
+    entries = mesh.get_array()
+    assert entries is not None and entries.ravel().tolist() == [1.0, -2.0, 0.5, 0.0]
     assert (mesh.norm.vmin, mesh.norm.vmax) == (-2.0, 2.0)  # 0 is white

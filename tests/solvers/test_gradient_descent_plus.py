@@ -1,6 +1,7 @@
 from functools import partial
 
 import pytest
+import torch
 from torch.testing import assert_close
 
 from interp.solvers import GradientDescent, GradientDescentPlus, Status
@@ -47,6 +48,12 @@ def test_without_gamma_it_is_gradient_descent(xs, ys):
 def test_its_first_step_is_gradient_descents_whatever_gamma(xs, ys):
     plain = GradientDescent(lr=0.05, normalize="sum").run(xs, ys, [1])
     assert_close(GradientDescentPlus(lr=0.05, gamma=0.4).run(xs, ys, [1]).weights, plain.weights)
+
+
+def test_the_last_steps_gamma_changes_no_prediction(xs, ys):
+    lr = (0.02, 0.08, 0.05)
+    one, other = (GradientDescentPlus(lr=lr, gamma=(0.03, 0.01, last)).run(xs, ys, [3]) for last in (0.02, -0.5))
+    assert torch.equal(one.predictions, other.predictions)
 
 
 def test_iterates_that_overflow_to_nan_have_diverged(xs, ys):

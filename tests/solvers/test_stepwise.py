@@ -16,9 +16,7 @@ from tests.solvers import explicit
 
 STEPWISE = {name: cls.stepwise for name, cls in SOLVERS.items() if issubclass(cls, StepwiseSolver)}
 
-every_stepwise = pytest.mark.parametrize(
-    ("name", "free"), [(name, free) for name, free in STEPWISE.items()], ids=list(STEPWISE)
-)
+every_stepwise = pytest.mark.parametrize(("name", "free"), list(STEPWISE.items()), ids=list(STEPWISE))
 sizes = st.floats(-0.05, 0.12)
 
 

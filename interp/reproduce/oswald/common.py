@@ -6,12 +6,13 @@ from dataclasses import replace
 import pandas as pd
 
 from interp.matching import align_over_training, interpolate_with_gd
+from interp.matching.descents import steps_of
 from interp.matching.readouts import model_answers, problems_of
 from interp.models.constructions import descent_twin
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.reproduce.lab import Lab
-from interp.solvers import AbstractSolver, GradientDescent, GradientDescentPlus
+from interp.solvers import AbstractSolver
 from interp.tasks import Prompts
 from interp.training import Recipe, Run, get_recipe
 
@@ -61,17 +62,6 @@ def converged_at(table: pd.DataFrame, bound: float) -> list[int | None]:
     return found
 
 
-def steps_of(solver: AbstractSolver, model: RegressionTransformer) -> tuple[list[float], list[float]]:
-    """eta/n and gamma of GD or GD++ for each layer of a model. Raises TypeError for other solvers."""
-    steps = model.cfg.n_layers
-    if isinstance(solver, GradientDescent):
-        scale = model.task.n_points - 1 if solver.normalize == "mean" else 1
-        return [lr / scale for lr in _each(solver.lr, steps)], [0.0] * steps
-    if isinstance(solver, GradientDescentPlus):
-        return _each(solver.lr, steps), _each(solver.gamma, steps)
-    raise TypeError(f"Only GD and GD++ are written as weights, not {type(solver).__name__}.")
-
-
 def twin_of(solver: AbstractSolver, model: RegressionTransformer) -> RegressionTransformer:
     """GD or GD++ as weights beside a model: its task, its clamp, one step for each of its layers."""
     return descent_twin(model, *steps_of(solver, model))
@@ -81,10 +71,6 @@ def halfway(model: RegressionTransformer, solver: AbstractSolver) -> RegressionT
     """The weights in the middle between a model's and those of GD or GD++, one step per layer."""
     eta, gamma = steps_of(solver, model)
     return interpolate_with_gd(model, eta, gamma=gamma)
-
-
-def _each(values: float | tuple[float, ...], steps: int) -> list[float]:
-    return [float(values)] * steps if isinstance(values, float | int) else [float(value) for value in values[:steps]]
 
 
 def one_layer_runs(lab: Lab) -> list[Run]:

@@ -1,7 +1,5 @@
 """Two to eight layers of linear attention, looped and with weights of their own, against GD and GD++ (appendix)."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from interp.matching import align_all
@@ -9,12 +7,12 @@ from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of
 from interp.reproduce.oswald import SOURCE
-from interp.reproduce.oswald.common import loss_of
+from interp.reproduce.oswald.common import loss_of, recipe_for
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
 from interp.solvers import Tuned, tune
 from interp.tasks import Prompts
-from interp.training import Recipe, get_recipe
+from interp.training import get_recipe
 
 DEPTHS, QUICK_DEPTHS = (2, 3, 4, 5, 6, 7, 8), (2, 3, 4, 6)
 KINDS = {"looped": "-looped", "own weights": ""}
@@ -34,7 +32,7 @@ def reproduce(lab: Lab) -> Reproduction:
     for depth in depths:
         aligned = {name: solvers[depth][name].solver for name in ("gd++", "gd++ per step")}
         for kind, suffix in KINDS.items():
-            for run in lab.runs(_recipe(lab, f"lsa-{depth}layer{suffix}"), seeds=seeds):
+            for run in lab.runs(recipe_for(lab, f"lsa-{depth}layer{suffix}", 3000), seeds=seeds):
                 model = model_of(run)
                 row = {"series": kind, "depth": depth, "seed": run.seed, "loss": loss_of(model, prompts)}
                 alignments = align_all(model, aligned, prompts, depth)
@@ -66,12 +64,6 @@ def reproduce(lab: Lab) -> Reproduction:
         runs=tuple(lab.record),
         scale={"quick": lab.quick, "seeds": seeds, "depths": list(depths), "prompts": len(prompts)},
     )
-
-
-def _recipe(lab: Lab, name: str) -> Recipe:
-    """The recipe, where the lab is quick with 3000 updates and a batch of 512."""
-    recipe = get_recipe(name)
-    return replace(recipe, name=f"{name}-quick", batch_size=512, steps=3000) if lab.quick else recipe
 
 
 def _solvers(prompts: Prompts, depth: int) -> dict[str, Tuned]:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from interp.matching import Turn, find_turn
+from interp.matching.descents import steps_of
 from interp.matching.readouts import layer_states, native_predictions, problems_of
 from interp.models.constructions import descent_twin
 from interp.models.repeated import repeated
@@ -23,7 +24,6 @@ from interp.reproduce.oswald.common import (
     looped_runs,
     nearest_update,
     one_layer_runs,
-    steps_of,
 )
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction

@@ -5,21 +5,25 @@ from collections.abc import Iterator
 import pandas as pd
 
 from interp.matching import effective_steps, loss_along_path
+from interp.matching.descents import read_off, steps_of
 from interp.matching.interpolation import constructed_products, scaled_products
 from interp.models.transformer import RegressionTransformer
 from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of, tuned
 from interp.reproduce.oswald import SOURCE
-from interp.reproduce.oswald.common import deep_runs, looped_runs, one_layer_runs, steps_of
+from interp.reproduce.oswald.common import deep_runs, looped_runs, one_layer_runs
 from interp.reproduce.panels import Panel, draw_panels, matrix_rows, rows
 from interp.reproduce.reproduction import Reproduction
 from interp.solvers import AbstractSolver
+from interp.tasks import Prompts
 from interp.training import Run
 
 MODELS = {"1 layer": "gd", "2 layers, looped": "gd++", "5 layers": "gd++"}
 DRAWN = ("1 layer", "2 layers, looped")
 """The models whose matrices are drawn: all their layers are one."""
+TARGETS = ("to tuned steps", "to its own steps")
+"""Where the paths lead: to the best shared steps, or to each layer's own, read off its weights."""
 PRODUCTS = ("W_Q W_K^T", "W_V W_O")
 
 
@@ -32,13 +36,7 @@ def reproduce(lab: Lab) -> Reproduction:
         for name, algorithm in MODELS.items()
     }
     paths = pd.concat(
-        [
-            loss_along_path(model, prompts, eta, gamma=gamma).assign(seed=run.seed, series=name)
-            for name, found in runs.items()
-            for run in found
-            for model in [model_of(run)]
-            for eta, gamma in [steps_of(solvers[name], model)]
-        ],
+        [path for name, found in runs.items() for run in found for path in _paths(name, run, solvers[name], prompts)],
         ignore_index=True,
     )
     matrices = pd.concat(
@@ -55,7 +53,7 @@ def reproduce(lab: Lab) -> Reproduction:
         source=f"{SOURCE}, section 3 and appendix",
         findings=(
             *_read_off(runs),
-            *(_path_finding(paths[paths["series"] == name], name) for name in MODELS),
+            *(_path_finding(paths[paths["series"] == f"{name}, {to}"], name, to) for name in MODELS for to in TARGETS),
         ),
         table=table,
         drawing=draw_panels(table, panels, per_row=4),
@@ -66,6 +64,15 @@ def reproduce(lab: Lab) -> Reproduction:
             "prompts": len(prompts),
         },
     )
+
+
+def _paths(name: str, run: Run, solver: AbstractSolver, prompts: Prompts) -> Iterator[pd.DataFrame]:
+    """The loss on the way to both constructions."""
+    model = model_of(run)
+    own = read_off(model)
+    for target, (eta, gamma) in zip(TARGETS, (steps_of(solver, model), (own.eta_over_n, own.gamma)), strict=True):
+        path = loss_along_path(model, prompts, eta, gamma=gamma)
+        yield path.assign(seed=run.seed, series=f"{name}, {target}")
 
 
 def _matrices(name: str, model: RegressionTransformer, solver: AbstractSolver) -> Iterator[pd.DataFrame]:
@@ -123,14 +130,14 @@ def _read_off(runs: dict[str, list[Run]]) -> list[Finding]:
     ]
 
 
-def _path_finding(paths: pd.DataFrame, name: str) -> Finding:
+def _path_finding(paths: pd.DataFrame, name: str, target: str) -> Finding:
     """The highest loss on the path, relative to that of its worse end."""
     by_seed = paths.pivot(index="seed", columns="share", values="loss")
     ends = by_seed[[0.0, 1.0]].max(axis=1)
     worst = by_seed.max(axis=1) / ends
     return claim_range(
-        f"oswald-weights.{name.split()[0]}layer.path",
-        f"{name}: between trained and constructed weights the loss is nowhere above the worse end's, to 1 %",
+        f"oswald-weights.{name.split()[0]}layer.path_{target.replace(' ', '_')}",
+        f"{name}: on the straight path {target} of GD++ the loss is nowhere above the worse end's, to 1 %",
         "highest_loss_relative_to_the_worse_end",
         worst.tolist(),
         high=1.01,
