@@ -1,5 +1,7 @@
 """The curvature view: how GD++, and how trained layers, reshape the spectrum of X^T X."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import torch
@@ -26,12 +28,15 @@ def reshaped_spectra(
 
 
 @torch.no_grad()
-def measured_spectra(model: HookedRegressor, prompts: Prompts) -> Float[Tensor, "layer prompt dim"]:
-    """Eigenvalues of X_l^T X_l, with X_l the x coordinates of the examples' streams after layer l, in float64.
+def measured_spectra(
+    model: HookedRegressor, prompts: Prompts, *, directions: Literal["start", "own"] = "start"
+) -> Float[Tensor, "layer prompt dim"]:
+    """The spectrum of X_l^T X_l, with X_l the x coordinates of the examples' streams after layer l, in float64.
 
-    Layer 0 is the embedding. What a layer does to X is not diagonal where S is, so that eigenvalues cannot be told
-    apart by where they were: each stands for the direction, among the eigenvectors of S, in the place it has there
-    (``v^T X_l^T X_l v``). For GD++ that is the eigenvalue itself. Raises ValueError for models whose stream has no x.
+    Layer 0 is the embedding. What a trained layer does to X need not be diagonal where S is. ``start`` follows the
+    eigenvectors v of S, in the order of their eigenvalues there, by ``v^T X_l^T X_l v``: for GD++ the eigenvalue
+    itself. ``own`` gives the eigenvalues of each X_l^T X_l, ascending. Raises ValueError for models whose stream has
+    no x.
     """
     if not is_linear_on_pairs(model):
         raise ValueError(
@@ -43,6 +48,8 @@ def measured_spectra(model: HookedRegressor, prompts: Prompts) -> Float[Tensor, 
         model.tokens(prompts), names_filter=lambda name: name in names, **run_options(prompts)
     )
     streams = torch.stack([cache[name] for name in names])[:, :, : prompts.n_examples, model.cfg.x_slice].double()
+    if directions == "own":
+        return torch.linalg.eigvalsh(streams.mT @ streams).clamp(min=0).cpu()
     vectors = problems_of(model, prompts).spectrum.vectors[:, -1].to(streams)  # [prompt dim direction]
     along: Tensor = (streams @ vectors).square().sum(2)
     return along.cpu()
@@ -70,7 +77,8 @@ def curvature_table(model: HookedRegressor, prompts: Prompts, solver: GradientDe
     for source, spectrum in spectra.items():
         values = spectrum.numpy()
         start = values[0].mean(0)
-        condition = log_condition(spectrum).mean(1).tolist()
+        own = measured_spectra(model, prompts, directions="own") if source == "model" else spectrum
+        condition = log_condition(own).mean(1).tolist()
         shares = values / np.maximum(values.sum(-1, keepdims=True), np.finfo(float).tiny)
         for layer in range(len(values)):
             for direction in range(values.shape[-1]):

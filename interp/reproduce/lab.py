@@ -14,6 +14,9 @@ from interp.solvers import AbstractSolver, tune
 from interp.tasks import Prompts, Task
 from interp.training import Recipe, Run, checkpoint_steps, get_recipe, train_many
 
+TUNING = 4096
+"""Prompts that steps of their own are tuned on; fewer, and the steps fit them alone."""
+
 
 @dataclass
 class Lab:
@@ -45,6 +48,10 @@ class Lab:
     def prompts(self, task: Task, n_queries: int = 1) -> Prompts:
         """Evaluation prompts: the same ones for every model and solver, and never seen in training."""
         return task.sample(self.n_prompts, seed=derive_seed(self.seed, "evaluation"), n_queries=n_queries)
+
+    def tuning_prompts(self, task: Task) -> Prompts:
+        """Prompts to tune on what would overfit the evaluation's: GD++ with steps of its own."""
+        return task.sample(TUNING, seed=derive_seed(self.seed, "tuning"))
 
     def runs(self, recipe: Recipe | str, *, seeds: int) -> list[Run]:
         """Runs of seeds 0, 1, ... of a recipe: ``seeds`` of them unless the user says otherwise.

@@ -38,6 +38,7 @@ def briefly(monkeypatch, brief_zoo, brief_runs):
     for name in RECIPES:
         monkeypatch.setitem(RECIPES, name, _brief(name))
     monkeypatch.setattr("interp.reproduce.lab.zoo_entries", lambda: brief_zoo)
+    monkeypatch.setattr("interp.reproduce.lab.TUNING", 64)
     monkeypatch.setattr(Lab, "n_prompts", property(lambda lab: 64))
     return brief_runs
 

@@ -316,3 +316,24 @@ def test_own_steps_may_be_tuned_at_chosen_points():
 def test_other_solvers_have_no_steps_of_their_own(name):
     with raises_exactly(ValueError, f"The steps of {name!r} cannot differ from each other; leave `per_step` out."):
         tune(name, LinearRegression(dim=2, n_points=3).sample(4), 2, per_step=True)
+
+
+def test_a_margin_keeps_steps_of_their_own_from_exploding_beyond_the_eigenvalues_they_were_tuned_on():
+    task = LinearRegression()
+    prompts = task.sample(1000, seed=0)
+    held = tune("gd++", prompts, 3, per_step=True, margin=0.25)
+    top = Regressions.of(prompts).spectrum.eigenvalues.max().item()
+    beyond = torch.linspace(top, 1.25 * top, 50, dtype=torch.float64)
+    # One prompt for each eigenvalue, along the first axis: y = x, so that the prediction is lambda g(lambda).
+    xs = torch.zeros(50, 2, 10, dtype=torch.float64)
+    xs[:, 0, 0], xs[:, 1, 0] = beyond.sqrt(), 1
+    ys = torch.stack([beyond.sqrt(), torch.ones_like(beyond)], dim=1)
+    (done,) = held.solver.predict(Regressions.of(Prompts(xs=xs, ys=ys)), [3])
+    assert ((1 - done).abs() < 1.05).all()
+    assert held.loss < tune("gd++", prompts, 3).loss
+
+
+@pytest.mark.parametrize(("margin", "per_step"), [(-0.1, True), (float("inf"), True), (0.2, False)])
+def test_a_margin_is_a_share_for_steps_of_their_own(margin, per_step):
+    with pytest.raises(ValueError, match="`margin` is a share from 0 up, for steps of their own"):
+        tune("gd++", LinearRegression().sample(8), 2, per_step=per_step, margin=margin)

@@ -8,14 +8,19 @@ import pandas as pd
 from interp.matching import align_over_training, interpolate_with_gd
 from interp.matching.descents import steps_of
 from interp.matching.readouts import model_answers, problems_of
+from interp.models.config import TransformerConfig
 from interp.models.constructions import descent_twin
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.reproduce.lab import Lab
-from interp.solvers import AbstractSolver
-from interp.tasks import Prompts
+from interp.solvers import AbstractSolver, Tuned, tune
+from interp.tasks import LinearRegression, Prompts
 from interp.training import Recipe, Run, get_recipe
 
+CLAMP = 10.0
+"""Bound on activations above three layers, and on those of the algorithms beside them."""
+MARGIN = 0.25
+"""How far beyond the eigenvalues it was tuned on GD++ with steps of its own must not explode."""
 CONVERGED = 1.02
 """A run has converged once its loss stays below this multiple of its algorithm's."""
 
@@ -26,6 +31,13 @@ def recipe_for(lab: Lab, name: str, quick_steps: int) -> Recipe:
     if not lab.quick or quick_steps >= recipe.steps:
         return recipe
     return replace(recipe, name=f"{name}-{quick_steps}updates", steps=quick_steps)
+
+
+def linear_task(run: Run) -> LinearRegression:
+    """The task of a run on linear regression."""
+    task = run.recipe.task
+    assert isinstance(task, LinearRegression)
+    return task
 
 
 def follow(runs: Sequence[Run], solvers: Mapping[str, AbstractSolver], prompts: Prompts) -> pd.DataFrame:
@@ -65,6 +77,18 @@ def converged_at(table: pd.DataFrame, bound: float) -> list[int | None]:
 def twin_of(solver: AbstractSolver, model: RegressionTransformer) -> RegressionTransformer:
     """GD or GD++ as weights beside a model: its task, its clamp, one step for each of its layers."""
     return descent_twin(model, *steps_of(solver, model))
+
+
+def tune_each(lab: Lab, name: str, task: LinearRegression, steps: int, prompts: Prompts) -> Tuned:
+    """GD or GD++ with sizes of each step's own, tuned on the lab's tuning prompts; its loss is that on ``prompts``.
+
+    Such steps make a polynomial of high degree. That of GD++ would explode on a rare prompt whose leading eigenvalue no
+    tuning prompt had, so that it is held to a margin, and, as published, to activations of at most 10.
+    """
+    margin = MARGIN if name == "gd++" else 0.0
+    solver = tune(name, lab.tuning_prompts(task), steps, per_step=True, margin=margin).solver
+    bounded = RegressionTransformer(TransformerConfig(dim=task.dim, n_layers=steps, clamp=CLAMP), task)
+    return Tuned(solver=solver, steps=steps, loss=loss_of(twin_of(solver, bounded), prompts))
 
 
 def halfway(model: RegressionTransformer, solver: AbstractSolver) -> RegressionTransformer:

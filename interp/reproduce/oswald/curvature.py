@@ -9,7 +9,7 @@ from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of
 from interp.reproduce.oswald import SOURCE
-from interp.reproduce.oswald.common import deep_runs, looped_runs
+from interp.reproduce.oswald.common import deep_runs, linear_task, looped_runs, tune_each
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
 from interp.solvers import GradientDescentPlus, tune
@@ -24,7 +24,7 @@ def reproduce(lab: Lab) -> Reproduction:
     """Eigenvalues of X^T X after every layer of two models, and after as many steps of GD++."""
     runs = dict(zip(MODELS, (looped_runs(lab), deep_runs(lab)), strict=True))
     prompts = lab.prompts(runs["5 layers"][0].recipe.task)
-    spectra = pd.concat([_spectra(name, found, prompts) for name, found in runs.items()], ignore_index=True)
+    spectra = pd.concat([_spectra(lab, name, found, prompts) for name, found in runs.items()], ignore_index=True)
     spectra["panel"] = spectra["model"] + ": " + spectra["source"]
     names = list(dict.fromkeys(spectra["panel"]))
     panels = [
@@ -59,21 +59,28 @@ def reproduce(lab: Lab) -> Reproduction:
     )
 
 
-def _spectra(name: str, runs: list[Run], prompts: Prompts) -> pd.DataFrame:
-    """Mean eigenvalues by model, source, seed, layer and direction, and the mean logarithm of the condition number."""
+def _spectra(lab: Lab, name: str, runs: list[Run], prompts: Prompts) -> pd.DataFrame:
+    """Mean eigenvalues by model, source, seed, layer and direction, and the mean logarithm of the condition number.
+
+    Up to the last layer but one: what the last layer does to x, nothing reads.
+    """
     steps = runs[0].recipe.model.n_layers
     first = model_of(runs[0])
-    found: list[tuple[str, int | str, torch.Tensor]] = [
-        ("trained", run.seed, measured_spectra(model_of(run), prompts)) for run in runs
-    ]
+    found: list[tuple[str, int | str, torch.Tensor, torch.Tensor]] = []
+    for run in runs:
+        model = model_of(run)
+        own = measured_spectra(model, prompts, directions="own")
+        found.append(("trained", run.seed, measured_spectra(model, prompts), own))
     for solver_name in dict.fromkeys(("gd++", MODELS[name])):
-        solver = tune("gd++", prompts, steps, per_step=solver_name != "gd++").solver
-        assert isinstance(solver, GradientDescentPlus)
-        found.append((solver_name, "all", reshaped_spectra(first, prompts, solver, steps)))
+        shared = solver_name == "gd++"
+        best = tune("gd++", prompts, steps) if shared else tune_each(lab, "gd++", linear_task(runs[0]), steps, prompts)
+        assert isinstance(best.solver, GradientDescentPlus)
+        spectrum = reshaped_spectra(first, prompts, best.solver, steps)
+        found.append((solver_name, "all", spectrum, spectrum))
     tables = []
-    for source, seed, spectrum in found:
-        mean, condition = spectrum.mean(1), log_condition(spectrum).mean(1)
-        for layer in range(steps + 1):
+    for source, seed, spectrum, own in found:
+        mean, condition = spectrum.mean(1), log_condition(own).mean(1)
+        for layer in range(steps):
             table = pd.DataFrame({"start": mean[0].tolist(), "eigenvalue": mean[layer].tolist()})
             table["direction"] = range(len(table))
             tables.append(
@@ -84,7 +91,7 @@ def _spectra(name: str, runs: list[Run], prompts: Prompts) -> pd.DataFrame:
 
 def _findings(spectra: pd.DataFrame, name: str) -> list[Finding]:
     """What the spectrum is before the last layer reads it: after the last layer but one."""
-    last = int(spectra["layer"].max()) - 1
+    last = int(spectra["layer"].max())
     algorithm = MODELS[name]
     end = spectra[spectra["layer"] == last]
     trained, theirs = end[end["source"] == "trained"], end[end["source"] == algorithm]

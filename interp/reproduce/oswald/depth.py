@@ -7,11 +7,11 @@ from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of
 from interp.reproduce.oswald import SOURCE
-from interp.reproduce.oswald.common import loss_of, recipe_for
+from interp.reproduce.oswald.common import loss_of, recipe_for, tune_each
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
 from interp.solvers import Tuned, tune
-from interp.tasks import Prompts
+from interp.tasks import LinearRegression, Prompts
 from interp.training import get_recipe
 
 DEPTHS, QUICK_DEPTHS = (2, 3, 4, 5, 6, 7, 8), (2, 3, 4, 6)
@@ -27,7 +27,7 @@ def reproduce(lab: Lab) -> Reproduction:
     """Final losses and alignment by depth, over seeds."""
     depths, seeds = (QUICK_DEPTHS, 2) if lab.quick else (DEPTHS, 3)
     prompts = lab.prompts(get_recipe("lsa-1layer").task)
-    solvers = {depth: _solvers(prompts, depth) for depth in depths}
+    solvers = {depth: _solvers(lab, prompts, depth) for depth in depths}
     found = []
     for depth in depths:
         aligned = {name: solvers[depth][name].solver for name in ("gd++", "gd++ per step")}
@@ -66,13 +66,12 @@ def reproduce(lab: Lab) -> Reproduction:
     )
 
 
-def _solvers(prompts: Prompts, depth: int) -> dict[str, Tuned]:
+def _solvers(lab: Lab, prompts: Prompts, depth: int) -> dict[str, Tuned]:
     """GD and GD++ of as many steps, with shared sizes and with one for each step."""
-    return {
-        f"{name}{' per step' if per_step else ''}": tune(name, prompts, depth, per_step=per_step)
-        for per_step in (False, True)
-        for name in ("gd", "gd++")
-    }
+    task = get_recipe("lsa-1layer").task
+    assert isinstance(task, LinearRegression)
+    shared = {name: tune(name, prompts, depth) for name in ("gd", "gd++")}
+    return shared | {f"{name} per step": tune_each(lab, name, task, depth, prompts) for name in ("gd", "gd++")}
 
 
 def _findings(models: pd.DataFrame, solvers: dict[str, Tuned], depth: int) -> list[Finding]:

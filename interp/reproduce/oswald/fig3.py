@@ -21,9 +21,11 @@ from interp.reproduce.oswald.common import (
     at_update,
     deep_runs,
     follow,
+    linear_task,
     looped_runs,
     nearest_update,
     one_layer_runs,
+    tune_each,
 )
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
@@ -60,8 +62,8 @@ def reproduce(lab: Lab) -> Reproduction:
     """Loss and alignment of looped and of five layers over training, and layers applied 50 times."""
     one, looped, deep = one_layer_runs(lab), looped_runs(lab), deep_runs(lab)
     prompts = lab.prompts(one[0].recipe.task)
-    of_looped = _follow(looped, prompts, per_step=False)
-    of_deep = _follow(deep, prompts, per_step=True)
+    of_looped = _follow(lab, looped, prompts, per_step=False)
+    of_deep = _follow(lab, deep, prompts, per_step=True)
     single = tune("gd", prompts, 1)
     repeats = pd.concat(
         [
@@ -98,11 +100,12 @@ def reproduce(lab: Lab) -> Reproduction:
     )
 
 
-def _follow(runs: list[Run], prompts: Prompts, *, per_step: bool) -> _Course:
+def _follow(lab: Lab, runs: list[Run], prompts: Prompts, *, per_step: bool) -> _Course:
     steps = runs[0].recipe.model.n_layers
     found = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
     if per_step:
-        found |= {f"{name} per step": tune(name, prompts, steps, per_step=True) for name in ("gd", "gd++")}
+        task = linear_task(runs[0])
+        found |= {f"{name} per step": tune_each(lab, name, task, steps, prompts) for name in ("gd", "gd++")}
     return _Course(follow(runs, {name: best.solver for name, best in found.items()}, prompts), found)
 
 

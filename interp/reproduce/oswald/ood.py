@@ -8,10 +8,17 @@ from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of, tuned
 from interp.reproduce.oswald import SOURCE
-from interp.reproduce.oswald.common import deep_runs, halfway, looped_runs, one_layer_runs, twin_of
+from interp.reproduce.oswald.common import (
+    deep_runs,
+    halfway,
+    linear_task,
+    looped_runs,
+    one_layer_runs,
+    tune_each,
+    twin_of,
+)
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
-from interp.solvers import tune
 from interp.training import Run
 
 LABELS = {
@@ -75,7 +82,7 @@ def _shifted(lab: Lab, name: str, runs: list[Run]) -> pd.DataFrame:
     steps = runs[0].recipe.model.n_layers
     solvers = tuned(["gd", "gd++"] if steps > 1 else ["gd"], prompts, steps)
     if MODELS[name] == "gd++ per step":
-        solvers["gd++ per step"] = tune("gd++", prompts, steps, per_step=True).solver
+        solvers["gd++ per step"] = tune_each(lab, "gd++", linear_task(runs[0]), steps, prompts).solver
     tables = []
     for run in runs:
         model = model_of(run)
