@@ -133,7 +133,8 @@ def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
 
 
 def _draw_matrix(ax: Axes, part: pd.DataFrame) -> None:
-    grid = part.pivot(index="y", columns="x", values="value")
+    # Beside panels of other numbers the columns of a table are floats; rows and columns are counted.
+    grid = part.astype({"x": int, "y": int}).pivot(index="y", columns="x", values="value")
     bound = float(grid.abs().to_numpy().max()) or 1.0
     sns.heatmap(
         grid,
