@@ -52,7 +52,7 @@ def _deep(n_layers: int, *, looped: bool) -> Recipe:
             clamp=None if shallow else 10.0,
         ),
         task=_REGRESSION,
-        steps=50_000 if n_layers == 5 and not looped else 5000 if n_layers == 2 else 10_000,
+        steps=5000 if n_layers == 2 else 50_000,
         batch_size=2048 if of_figure else 512,
         lr=1e-3 if shallow else 5e-4,
         betas=(0.9, 0.98),
