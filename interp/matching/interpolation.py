@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.matching.circuits import products
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import prompt_losses
 from interp.models.transformer import RegressionTransformer
 from interp.tasks import Prompts
 from probes import bootstrap_mean
@@ -62,11 +62,9 @@ def loss_along_path(
 
     Columns: share, loss, ci_low, ci_high (over prompts). Raises ValueError as `interpolate_with_gd`.
     """
-    targets = problems_of(model, prompts).targets
     rows = []
     for share in shares:
-        answers = model_answers(interpolate_with_gd(model, eta_over_n, share, gamma=gamma), prompts).to(targets)
-        loss = bootstrap_mean((0.5 * (answers - targets).square().mean(-1)).numpy())
+        loss = bootstrap_mean(prompt_losses(interpolate_with_gd(model, eta_over_n, share, gamma=gamma), prompts))
         rows.append({"share": share, "loss": loss.estimate, "ci_low": loss.low, "ci_high": loss.high})
     return pd.DataFrame(rows)
 

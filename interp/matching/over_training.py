@@ -9,7 +9,7 @@ import torch
 
 from interp._progress import track
 from interp.matching.alignment import align_all
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import prompt_losses
 from interp.solvers import AbstractSolver
 from interp.tasks import Prompts
 from interp.training import checkpoint_steps, load_checkpoint
@@ -43,9 +43,7 @@ def align_over_training(
     with track("checkpoints", len(steps)) as tracker:
         for step in steps:
             model = load_checkpoint(folder, step).to(device)
-            targets = problems_of(model, prompts).targets
-            errors = model_answers(model, prompts).to(targets) - targets
-            loss = bootstrap_mean((0.5 * errors.square().mean(-1)).numpy())
+            loss = bootstrap_mean(prompt_losses(model, prompts))
             for name, alignment in align_all(model, solvers, prompts, model.cfg.n_layers).items():
                 row: dict[str, float | str] = {"update": step, "solver": name}
                 row |= {"loss": loss.estimate, "loss_low": loss.low, "loss_high": loss.high}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -105,6 +106,13 @@ def model_answers(
         return single.reshape(len(prompts), prompts.n_queries)
     batches = (prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size))
     return torch.cat([model(model.tokens(batch), **run_options(batch)) for batch in batches]).double()
+
+
+def prompt_losses(model: HookedRegressor, prompts: Prompts) -> Float[np.ndarray, " prompt"]:
+    """Half the squared error of the model's answers, averaged over the columns of each prompt, in float64."""
+    targets = problems_of(model, prompts).targets
+    errors = model_answers(model, prompts).to(targets) - targets
+    return np.asarray((0.5 * errors.square().mean(-1)).cpu())
 
 
 def default_readout(model: HookedRegressor) -> str:

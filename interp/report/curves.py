@@ -9,9 +9,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from interp.matching import Turn
 from interp.report.render import INK
-from interp.report.style import ACCENT, CONTROL, MUTED, style
+from interp.report.style import ACCENT, CONTROL, GREEN, MUTED, style
 
-GREEN = "#6aa84f"
 COLORS = {"gd": CONTROL, "gd++": GREEN}
 NEAR_1 = 0.85
 """Where the closer look at cosines begins."""

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from interp.report.render import INK
-from interp.report.style import ACCENT, CONTROL, MUTED, style
+from interp.report.style import ACCENT, CONTROL, GREEN, MUTED, style
 
 
 def draw_losses(table: pd.DataFrame) -> Figure:
@@ -107,7 +107,7 @@ def draw_dependency(table: pd.DataFrame) -> Figure:
 def draw_ablation(table: pd.DataFrame) -> Figure:
     """Rise of the loss per head and intervention, with intervals, of a table from ``ablation_effects``."""
     heads = list(dict.fromkeys(zip(table["layer"], table["head"], strict=True)))
-    colors = {"zero": ACCENT, "mean": "#6aa84f", "random": CONTROL}
+    colors = {"zero": ACCENT, "mean": GREEN, "random": CONTROL}
     with style():
         figure, ax = _one_axes(7.0, 0.8 + 0.42 * len(heads))
         for intervention, shift in (("zero", -0.22), ("mean", 0.0), ("random", 0.22)):

@@ -7,7 +7,7 @@ import matplotlib as mpl
 
 from interp.report.render import INK
 
-ACCENT, MUTED, CONTROL = "#2f7ebc", "#8c96a0", "#d1783b"
+ACCENT, MUTED, CONTROL, GREEN = "#2f7ebc", "#8c96a0", "#d1783b", "#6aa84f"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from interp.matching import Turn, align_over_training, find_turn
 from interp.matching.alignment import measure_prompts
 from interp.matching.descents import best_descents
 from interp.matching.over_training import MEASURES
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import prompt_losses
 from interp.matching.verdict import THRESHOLD, Verdict
 from interp.models.folders import describe_model, weights_checksum
 from interp.models.protocol import HookedRegressor
@@ -161,7 +161,7 @@ def _converged_finding(folder: Path, prompts: Prompts, followed: Sequence[int]) 
     """The last checkpoint beside the last one that is at least a quarter of the training older."""
     last = followed[-1]
     earlier = max(step for step in followed if step <= 0.75 * last)
-    first, then, now = (_losses(folder, step, prompts) for step in (followed[0], earlier, last))
+    first, then, now = (prompt_losses(load_checkpoint(folder, step), prompts) for step in (followed[0], earlier, last))
     ratio, learned = bootstrap_ratio(then, now), bootstrap_ratio(first, now)
     verdict = judge_range((ratio.low, ratio.high), 1 - SETTLED, 1 + SETTLED)
     if learned.low <= 1 + SETTLED:
@@ -178,9 +178,3 @@ def _converged_finding(folder: Path, prompts: Prompts, followed: Sequence[int]) 
         "loss has never changed by more than that",
         details={"loss then": float(then.mean()), "loss at the end": float(now.mean())},
     )
-
-
-def _losses(folder: Path, step: int, prompts: Prompts) -> np.ndarray:
-    model = load_checkpoint(folder, step)
-    targets = problems_of(model, prompts).targets
-    return np.asarray(0.5 * (model_answers(model, prompts).to(targets) - targets).square().mean(-1))

@@ -1,7 +1,7 @@
 """The weights of linear-attention layers beside those of the construction, and the path between the two."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from interp.matching import effective_steps, interpolate_with_gd, loss_along_path
 from interp.matching.descents import Descent, read_off
 from interp.matching.interpolation import constructed_products, scaled_products
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import model_answers, problems_of, prompt_losses
 from interp.matching.twins import make_twins
 from interp.matching.verdict import THRESHOLD, Verdict
 from interp.models.transformer import RegressionTransformer
@@ -90,18 +90,12 @@ def _tidy_products(model: RegressionTransformer, rival: Descent) -> pd.DataFrame
 def _interpolation_finding(
     model: RegressionTransformer, prompts: Prompts, rival: Descent, path: pd.DataFrame
 ) -> Finding:
-    problems = problems_of(model, prompts)
-
-    def losses(subject: Any) -> np.ndarray:
-        answers = model_answers(subject, prompts).to(problems.targets)
-        return np.asarray(0.5 * (answers - problems.targets).square().mean(-1))
-
     def halfway(subject: RegressionTransformer) -> np.ndarray:
-        return losses(interpolate_with_gd(subject, list(rival.eta_over_n), gamma=list(rival.gamma)))
+        return prompt_losses(interpolate_with_gd(subject, list(rival.eta_over_n), gamma=list(rival.gamma)), prompts)
 
-    ours, mixed = losses(model), halfway(model)
+    ours, mixed = prompt_losses(model, prompts), halfway(model)
     ratio = bootstrap_ratio(mixed, ours)
-    zero = 0.5 * problems.targets.square().mean(-1)
+    zero = 0.5 * problems_of(model, prompts).targets.square().mean(-1)
     informed = bootstrap_ratio(ours, np.asarray(zero)).high < INFORMED
     verdict: Verdict = "inconclusive"
     if ratio.low > 1 + INTERPOLATION_TOLERANCE:
@@ -142,12 +136,7 @@ def _construction_finding(model: RegressionTransformer, prompts: Prompts) -> Fin
     r2 = _r2_of_own_construction(model, prompts)
     twins = [_r2_of_own_construction(cast(RegressionTransformer, twin), prompts) for twin in make_twins(model)]
     bar = max(THRESHOLD, *(twin.high for twin in twins))
-    targets = problems_of(model, prompts).targets
-    bare, ours = (
-        np.asarray((model_answers(subject, prompts).to(targets) - targets).square().mean(-1))
-        for subject in (_own_construction(model), model)
-    )
-    relative = bootstrap_ratio(bare, ours)
+    relative = bootstrap_ratio(prompt_losses(_own_construction(model), prompts), prompt_losses(model, prompts))
     numbers = "the step size" if len(steps) == 1 else "a step size and a gamma per layer"
     return Finding(
         id="algorithm.construction",

@@ -11,20 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from interp.report.style import style
+from interp.report.style import ACCENT, CONTROL, GREEN, MUTED, style
 
 COLUMNS = ("panel", "series", "seed", "x", "y")
 COLORS = {
-    "trained": "#2f7ebc",
-    "linear attention": "#2f7ebc",
-    "gd": "#d1783b",
-    "gd++": "#6aa84f",
+    "trained": ACCENT,
+    "linear attention": ACCENT,
+    "gd": CONTROL,
+    "gd++": GREEN,
     "gd++ per step": "#8e63b5",
     "gd per step": "#b58a2b",
-    "mlp + gd": "#d1783b",
-    "the wave": "#8c96a0",
+    "mlp + gd": CONTROL,
+    "the wave": MUTED,
     "interpolated": "#c2417f",
-    "zero": "#8c96a0",
+    "zero": MUTED,
 }
 """The same series has the same colour in every figure; others take what is left of the palette."""
 OTHERS = ("#17a2a2", "#7a5230", "#4c5a67", "#d4a017", "#a83232")

@@ -48,7 +48,7 @@ def tune(
     """Find the free hyperparameters (lr, gamma, alpha) that minimise half the mean squared error after ``steps`` steps.
 
     They are shared by all steps or, with ``per_step`` (gd and gd++), each step has its own: never worse than the
-    shared ones, found by descent from them and from steps that grow or shrink geometrically. The error is taken at the
+    shared ones, found by descent from steps that grow or shrink geometrically. The error is taken at the
     prompts' queries, or at the given points. A solver without free hyperparameters comes back as it is, with its loss.
 
     Steps of their own make a polynomial of high degree, which may explode just beyond the eigenvalues that it was tuned
@@ -74,8 +74,9 @@ def tune(
         return Tuned(solver=start, steps=count, loss=loss(start))
     found = search(lambda values: loss(replace(start, **values)), space)
     shared = Tuned(solver=replace(start, **found.values), steps=count, loss=found.objective)
-    if not per_step or count < 2 or not isinstance(shared.solver, StepwiseSolver):
+    if not per_step or count < 2:
         return shared
+    assert isinstance(shared.solver, StepwiseSolver)
     best = _tune_each(shared.solver, problems, count, margin)
     tuned = Tuned(solver=best, steps=count, loss=loss(best))
     return tuned if tuned.loss < shared.loss else shared

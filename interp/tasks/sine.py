@@ -58,7 +58,7 @@ class SineWaves:
         u = torch.rand(n_prompts, generator=make_generator(seed, "phases"))
         v = u if self.coupled else torch.rand(n_prompts, generator=make_generator(seed, "amplitudes"))
         function = torch.stack([_within(AMPLITUDES, v), _within(PHASES, u)], dim=1)
-        return Prompts(xs=xs, ys=_wave(xs, function), n_queries=n_queries, function=function)
+        return Prompts(xs=xs, ys=wave(xs, function), n_queries=n_queries, function=function)
 
     def requery(self, prompts: Prompts, n_queries: int, seed: int = 0) -> Prompts:
         """The same contexts and waves with ``n_queries`` fresh queries each.
@@ -71,7 +71,7 @@ class SineWaves:
                 "None). Sample the prompts from the task, or give as many queries per prompt as the analysis needs."
             )
         xs = self._draw_inputs((len(prompts), n_queries, 1), seed, "more inputs").to(prompts.xs)
-        return prompts.with_queries(xs, _wave(xs, prompts.function))
+        return prompts.with_queries(xs, wave(xs, prompts.function))
 
     def _draw_inputs(self, shape: tuple[int, int, int], seed: int, stream: str) -> Float[Tensor, "prompt point dim"]:
         return _within((self.low, self.high), torch.rand(shape, generator=make_generator(seed, stream)))
@@ -82,8 +82,9 @@ def _within(ends: tuple[float, float], shares: Tensor) -> Tensor:
     return low + (high - low) * shares
 
 
-def _wave(
+def wave(
     xs: Float[Tensor, "prompt point 1"], function: Float[Tensor, "prompt parameter"]
 ) -> Float[Tensor, "prompt point"]:
+    """``amplitude sin(x + phase)`` at the inputs, amplitude and phase from each prompt's ``function``."""
     amplitude, phase = function[:, :, None].unbind(1)
     return amplitude * torch.sin(xs[..., 0] + phase)

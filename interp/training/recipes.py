@@ -35,8 +35,8 @@ _LSA_1LAYER_PUBLISHED = replace(
 def _deep(n_layers: int, *, looped: bool) -> Recipe:
     """Linear attention of several layers, with the published settings of von Oswald et al. (2022).
 
-    Those of the paper's main figures, two looped layers and five of their own, have its batch and its many updates; the
-    others, which show how things change with depth, a quarter of the batch.
+    Those of the paper's main figures, two looped layers and five of their own, have its batch; the others, which show
+    how things change with depth, a quarter of it.
     """
     shallow = n_layers <= 3
     of_figure = n_layers == (2 if looped else 5)

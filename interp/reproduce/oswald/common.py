@@ -7,7 +7,7 @@ import pandas as pd
 
 from interp.matching import align_over_training, interpolate_with_gd
 from interp.matching.descents import steps_of
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import prompt_losses
 from interp.models.config import TransformerConfig
 from interp.models.constructions import descent_twin
 from interp.models.protocol import HookedRegressor
@@ -49,8 +49,7 @@ def follow(runs: Sequence[Run], solvers: Mapping[str, AbstractSolver], prompts: 
 
 def loss_of(model: HookedRegressor, prompts: Prompts) -> float:
     """Half the mean squared error at the queries."""
-    targets = problems_of(model, prompts).targets
-    return float(0.5 * (model_answers(model, prompts).to(targets) - targets).square().mean())
+    return float(prompt_losses(model, prompts).mean())
 
 
 def nearest_update(table: pd.DataFrame, update: int) -> int:

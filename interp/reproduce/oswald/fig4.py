@@ -16,6 +16,7 @@ from interp.reproduce.oswald.common import loss_of, recipe_for
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
 from interp.tasks import Prompts, SineWaves
+from interp.tasks.sine import wave
 from interp.training import Run, checkpoint_steps, load_checkpoint
 
 ATTENTION, DESCENT = "trained", "mlp + gd"
@@ -144,9 +145,9 @@ def _waves(runs: dict[str, list[Run]], task: object) -> list[pd.DataFrame]:
     grid = torch.linspace(task.low, task.high, 81)
     prompts = task.sample(N_DRAWN, seed=1)
     assert prompts.function is not None
-    amplitude, phase = prompts.function.unbind(1)
-    waves = amplitude[:, None] * torch.sin(grid + phase[:, None])
-    asked = prompts.with_queries(grid.expand(N_DRAWN, -1)[..., None], waves)
+    queries = grid.expand(N_DRAWN, -1)[..., None]
+    waves = wave(queries, prompts.function)
+    asked = prompts.with_queries(queries, waves)
     parts = []
     for i in range(N_DRAWN):
         n = asked.n_examples
@@ -155,7 +156,8 @@ def _waves(runs: dict[str, list[Run]], task: object) -> list[pd.DataFrame]:
             _line(f"wave {i + 1}", "examples", asked.xs[i, :n, 0], asked.ys[i, :n]),
         ]
     for name, found in runs.items():
-        predictions = native_predictions(model_of(found[0]), layer_states(model_of(found[0]), asked))
+        model = model_of(found[0])
+        predictions = native_predictions(model, layer_states(model, asked))
         parts.append(_line("initial functions", name, grid, predictions[0, 0]))
         parts += [_line(f"wave {i + 1}", name, grid, predictions[-1, i]) for i in range(N_DRAWN)]
     return parts
