@@ -15,10 +15,11 @@ COMMANDS = {
     "match": "Compare every layer of a model with the iterates of known algorithms.",
     "probe": "Fit linear readouts of every layer.",
     "heads": "Score attention heads, and ablate them.",
+    "import-garg": "Turn a run folder of Garg et al.'s released code into one of ours.",
     "reproduce": "Compute a published figure anew, with a verdict on each of its claims.",
     "bench": "Measure speed, ours beside a plain way.",
 }
-"""Subcommands, each a module of interp.commands with a function ``run(arguments)``."""
+"""Subcommands, each a module of interp.commands (with underscores for hyphens) with a function ``run(arguments)``."""
 
 FAILED, BAD_USAGE = 1, 2
 DEBUG = "INTERP_DEBUG"
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if name not in COMMANDS:
             raise unknown_name("command", name, COMMANDS)
-        import_module(f"interp.commands.{name}").run(rest)
+        import_module(f"interp.commands.{name.replace('-', '_')}").run(rest)
     except SystemExit as stop:  # tyro's: 0 after --help, 2 after bad usage
         return stop.code if isinstance(stop.code, int) else FAILED
     except KeyboardInterrupt:

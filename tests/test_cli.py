@@ -19,6 +19,7 @@ from interp import __version__, cli
 from interp.commands import zoo as zoo_command
 from interp.models.zoo import zoo_entries
 from interp.training import checkpoint_steps
+from tests.models.garg_runs import write_run
 from tests.report.reading import read_json, read_page
 
 TINY = ("train", "lsa-1layer", "--steps", "20", "--batch-size", "16")
@@ -112,8 +113,8 @@ def test_the_version_is_the_packages(run, option):
     [
         (
             ["reprot", "lsa-1layer"],
-            "Unknown command 'reprot'; known are bench, heads, match, probe, report, reproduce, train, zoo. "
-            "Did you mean 'report'?",
+            "Unknown command 'reprot'; known are bench, heads, import-garg, match, probe, report, reproduce, train, "
+            "zoo. Did you mean 'report'?",
         ),
         (
             ["report", "lsa-1layr"],
@@ -186,7 +187,8 @@ def test_the_module_is_the_command():
         check=False,
     )
     message = (
-        "Unknown command 'zo'; known are bench, heads, match, probe, report, reproduce, train, zoo. Did you mean 'zoo'?"
+        "Unknown command 'zo'; known are bench, heads, import-garg, match, probe, report, reproduce, train, zoo. "
+        "Did you mean 'zoo'?"
     )
     assert (result.returncode, result.stdout, result.stderr) == (2, "", f"interp: {message}\n")
 
@@ -392,6 +394,80 @@ def test_resume_refuses_another_recipe(run, copied):
         f"{copied} holds a run of another recipe or seed (lr 0.001 there, 0.5 here); "
         "resume with the same ones, or give another --out.",
     )
+
+
+@pytest.fixture
+def published(tmp_path) -> Path:
+    """A run folder of Garg et al.'s released code."""
+    write_run(tmp_path / "published")
+    return tmp_path / "published"
+
+
+def test_import_garg_writes_a_run_folder_that_every_command_reads(run, published, tmp_path):
+    result = run("import-garg", published, "--out", "deep/ours")
+    assert result == Result(0, "Wrote deep/ours. See it with: interp report deep/ours\n", "")
+    assert sorted(path.name for path in (tmp_path / "deep" / "ours").iterdir()) == ["config.json", "model.safetensors"]
+    content = read_json(tmp_path / "deep" / "ours" / "config.json")
+    assert (content["source"], content["seed"], content["recipe"]["train_step"]) == ("import", None, 500000)
+    for command in ("match", "probe", "heads"):
+        few = ("--n-prompts", 16, *(("--solvers", "gd:lr=0.1") if command == "match" else ()))
+        assert run(command, "deep/ours", *few).status == 0
+
+
+@pytest.mark.usefixtures("quick_search")
+def test_an_imported_model_has_a_report(run, published, tmp_path):
+    run("import-garg", published, "--out", "ours")
+    result = run("report", "ours", *FEW)
+    assert (result.status, result.error) == (0, "")
+    described = read_json(tmp_path / "report.json")["model"]
+    assert described["source"] == "import"
+    assert described["summary"].startswith("A trained model imported from a run of other code: 2 layers of softmax")
+    assert described["recipe"]["training"]["task"] == "linear_regression"
+    assert "torch" in described["imported with"]
+    assert "trained with" not in described
+    assert "import-garg" in (tmp_path / "report.html").read_text()
+
+
+def test_an_imported_run_is_not_one_to_go_on_with(run, published, tmp_path):
+    run("import-garg", published, "--out", "ours")
+    result = run("train", "lsa-1layer", "--out", "ours", "--resume")
+    assert result.status == 1
+    assert result.error.startswith("interp: ours holds a run of another recipe or seed (seed None there, 0 here;")
+
+
+@pytest.mark.parametrize("place", ["notes.txt", "published", "folder"])
+def test_import_garg_writes_into_no_foreign_place(run, published, tmp_path, place):
+    (tmp_path / "notes.txt").write_text("years of work")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("years of work")
+    for force in ((), ("--force",)):
+        assert_fails(
+            run("import-garg", published, "--out", place, *force),
+            f"{place} exists and is not a run of ours; give another --out.",
+        )
+    assert sorted(path.name for path in published.iterdir()) == ["config.yaml", "state.pt"]
+    assert (tmp_path / "notes.txt").read_text() == (tmp_path / "folder" / "notes.txt").read_text() == "years of work"
+
+
+def test_import_garg_replaces_a_run_of_ours_only_if_forced(run, published, copied):
+    before = (copied / "model.safetensors").read_bytes()
+    assert_fails(run("import-garg", published, "--out", copied), f"{copied} holds a run already; --force replaces it.")
+    assert (copied / "model.safetensors").read_bytes() == before
+    assert run("import-garg", published, "--out", copied, "--force").status == 0
+    assert checkpoint_steps(copied) == []
+    assert not (copied / "metrics.jsonl").exists()
+    assert run("heads", copied, "--n-prompts", 4).status == 0
+
+
+def test_an_import_that_fails_leaves_the_earlier_run(run, published, copied):
+    (published / "state.pt").write_bytes(pickle.dumps(Trap()))
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in copied.rglob("*"))
+    result = run("import-garg", published, "--out", copied, "--force")
+    assert (result.status, result.out) == (1, "")
+    assert result.error.startswith(f"interp: {published / 'state.pt'} ")
+    assert "nothing in it was executed" in result.error
+    assert result.error.count("\n") == 1
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in copied.rglob("*")) == before
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fu et al. (2023)'s heat maps: our way against the published one and one that keeps its trajectories."""
+"""The solvers: Fu et al. (2023)'s heat maps, ours against two plain ways; then each solver against a plain loop."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.bench.comparison import Comparison, require_agreement
+from interp.bench.each_solver import EachWorkload, compare_each
 from interp.bench.heat_map import HeatMap, Sample, Workload, heat_map
 from interp.bench.options import BenchOptions
 from interp.bench.plain_solvers import (
@@ -23,7 +24,14 @@ TOLERANCE = 1e-4
 """Largest difference allowed between the ways, for predictions in units of y; all compute in float64."""
 
 
-def compare(options: BenchOptions, workload: Workload | None = None) -> list[Comparison]:
+def compare(
+    options: BenchOptions, workload: Workload | None = None, each: EachWorkload | None = None
+) -> list[Comparison]:
+    """The heat maps of `compare_heat_maps`, then every solver as in `compare_each`, which see."""
+    return [*compare_heat_maps(options, workload), *compare_each(options, each)]
+
+
+def compare_heat_maps(options: BenchOptions, workload: Workload | None = None) -> list[Comparison]:
     """Our heat map against the published way and against one that keeps its trajectories, on one CPU thread.
 
     The plain ways run on samples, on the CPU, and their seconds are scaled to the whole ``workload`` (that of

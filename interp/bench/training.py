@@ -9,7 +9,7 @@ from interp.bench.comparison import Comparison, require_agreement
 from interp.bench.options import BenchOptions
 from interp.bench.plain_training import Batch, PlainLinearAttention, plain_batches, train_plainly
 from interp.bench.timing import cpu_threads, side_by_side
-from interp.models.transformer import RegressionTransformer
+from interp.models.build import build_model
 from interp.training import Recipe, get_recipe, train
 from interp.training.loop import training_prompts
 
@@ -76,7 +76,7 @@ def weight_difference(recipe: Recipe, device: torch.device) -> float:
 
 
 def _plain_start(recipe: Recipe, device: torch.device) -> PlainLinearAttention:
-    return PlainLinearAttention.like(RegressionTransformer(recipe.model, recipe.task, seed=0).to(device))
+    return PlainLinearAttention.like(build_model(recipe.model, recipe.task, seed=0).to(device))
 
 
 def _our_batches(recipe: Recipe, device: torch.device) -> Iterator[Batch]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from interp._devices import resolve_device
 from interp._files import check_output_file, write_atomically
 from interp.models.loading import load
-from interp.models.transformer import RegressionTransformer
+from interp.models.regressor import RegressionModel
 from interp.report.document import table_records
 from interp.report.render import show
 
@@ -41,7 +41,7 @@ COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 """Of verdicts on the terminal."""
 
 
-def load_on(model: str, device: str) -> RegressionTransformer:
+def load_on(model: str, device: str) -> RegressionModel:
     """Load a model onto a device named as on the command line (cpu, cuda, auto)."""
     where = resolve_device(device)
     return load(model).to(where)

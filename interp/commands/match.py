@@ -40,7 +40,10 @@ def match(
         tyro.conf.arg(help="Candidates: names, or names with fixed parameters such as gd:lr=0.02,normalize=sum."),
     ] = DEFAULT_FAMILIES,
     steps: Annotated[tuple[int, ...], tyro.conf.arg(help="Step counts to try; each solver's own unless given.")] = (),
-    measure: Annotated[Literal["errors", "weights"], tyro.conf.arg(help="What is compared.")] = "errors",
+    measure: Annotated[
+        Literal["errors", "weights", "response"],
+        tyro.conf.arg(help="What is compared: errors, induced weights, or spectral responses."),
+    ] = "errors",
     readout: Annotated[
         Literal["auto", "native", "refitted"], tyro.conf.arg(help="How a layer's prediction is read.")
     ] = "auto",

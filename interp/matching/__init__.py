@@ -5,12 +5,14 @@ from interp.matching.circuits import EffectiveStep, effective_steps
 from interp.matching.curvature import curvature_table, measured_spectra, reshaped_spectra
 from interp.matching.decode import TARGETS, probe_layers
 from interp.matching.families import Family, make_family
+from interp.matching.growth import GrowthLaw, fit_growth
 from interp.matching.induced import InducedWeights, fitted_weights, sensitivities
 from interp.matching.interpolation import interpolate_with_gd, loss_along_path
-from interp.matching.match import CONTROLS, match_layers, match_measures
+from interp.matching.match import CONTROLS, Matches, match_layers, match_measures
 from interp.matching.observed import Measure
 from interp.matching.over_training import Turn, align_over_training, find_turn
 from interp.matching.readouts import layer_states, native_predictions
+from interp.matching.response import EigenvalueBins, ResponseSums, response_table, similarity_of_responses
 from interp.matching.shifts import Shift, compare_under_shift, shifts_of
 from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
 from interp.matching.verdict import LayerVerdict, judge_layers
@@ -20,10 +22,14 @@ __all__ = [
     "TARGETS",
     "Alignment",
     "EffectiveStep",
+    "EigenvalueBins",
     "Family",
+    "GrowthLaw",
     "InducedWeights",
     "LayerVerdict",
+    "Matches",
     "Measure",
+    "ResponseSums",
     "Shift",
     "Turn",
     "align",
@@ -33,6 +39,7 @@ __all__ = [
     "curvature_table",
     "effective_steps",
     "find_turn",
+    "fit_growth",
     "fitted_weights",
     "interpolate_with_gd",
     "judge_layers",
@@ -46,8 +53,10 @@ __all__ = [
     "prediction_r2",
     "probe_layers",
     "reshaped_spectra",
+    "response_table",
     "sensitivities",
     "shifts_of",
     "similarity_of_errors",
+    "similarity_of_responses",
     "similarity_of_weights",
 ]

@@ -11,7 +11,11 @@ from transformer_lens.hook_points import HookPoint
 
 from interp.matching.readouts import columns_of, hook_names, layer_states, native_readout, read_positions, run_options
 from interp.models.protocol import HookedRegressor
+from interp.models.transformer import RegressionTransformer
 from interp.tasks import Prompts
+
+GRAPH = 2**28
+"""Numbers that the graph of one batch may hold: a gigabyte in single precision."""
 
 Decoder = Callable[[int, Float[Tensor, "... d_model"]], Float[Tensor, " ..."]]
 """Reads the residual stream of a layer as a prediction."""
@@ -24,36 +28,56 @@ def native_decoder(model: HookedRegressor) -> Decoder:
 
 
 def sensitivities(
-    model: HookedRegressor, prompts: Prompts, decoder: Decoder | None = None
+    model: HookedRegressor, prompts: Prompts, decoder: Decoder | None = None, *, batch_size: int = 0
 ) -> Float[Tensor, "layer prompt column dim"]:
     """``d prediction / d x_query`` of layers 0..n_layers, in float64: for a predictor linear in the query, its weights.
 
-    ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``. Raises
-    ValueError for a model without ``decode`` where no decoder is given.
+    ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``, for
+    ``batch_size`` prompts at a time (0: as many as fit into about a gigabyte). Raises ValueError for a model without
+    ``decode`` where no decoder is given.
     """
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
-        single = sensitivities(model, prompts.one_query_each(), decoder)
+        single = sensitivities(model, prompts.one_query_each(), decoder, batch_size=batch_size)
         return rearrange(single, "layer (prompt query) 1 dim -> layer prompt query dim", query=prompts.n_queries)
     decoder = decoder or native_decoder(model)
+    batch_size = batch_size or _prompts_at_once(model, prompts)
+    batches = (prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size))
+    return torch.cat([_sensitivities_of_batch(model, batch, decoder) for batch in batches], dim=1).double()
+
+
+def _sensitivities_of_batch(
+    model: HookedRegressor, prompts: Prompts, decoder: Decoder
+) -> Float[Tensor, "layer prompt column dim"]:
     points = list(columns_of(model, prompts) or range(prompts.n_examples, prompts.n_points))
     xs = prompts.xs.detach().clone().requires_grad_()
     asked = Prompts(xs=xs, ys=prompts.ys, w=prompts.w, n_queries=prompts.n_queries)
-    states = _states_with_grad(model, asked)
+    alone = len(points) > 1 and prompts.n_queries == 1
+    if alone and isinstance(model, RegressionTransformer):
+        states = model.states_alone(model.tokens(asked))
+    else:
+        alone, states = False, _states_with_grad(model, asked)
+    # Queries that do not see each other share one backward pass.
+    at_once = alone or prompts.n_queries > 1 or len(points) == 1
+
+    def slopes(answer: Tensor) -> Float[Tensor, "prompt point dim"]:
+        (gradient,) = torch.autograd.grad(answer, xs, retain_graph=True, materialize_grads=True)
+        return gradient
+
     gradients = []
     for layer, state in enumerate(states):
         predictions = decoder(layer, state)  # [prompt column]
-        if prompts.n_queries > 1 or len(points) == 1:
-            # Queries do not see each other, so one backward pass serves all of them.
-            (gradient,) = torch.autograd.grad(predictions.sum(), xs, retain_graph=True, materialize_grads=True)
-            gradients.append(gradient[:, points])
+        if at_once:
+            gradients.append(slopes(predictions.sum())[:, points])
             continue
-        columns = []
-        for column, point in enumerate(points):
-            total = predictions[:, column].sum()
-            (gradient,) = torch.autograd.grad(total, xs, retain_graph=True, materialize_grads=True)
-            columns.append(gradient[:, point])
+        columns = [slopes(predictions[:, column].sum())[:, point] for column, point in enumerate(points)]
         gradients.append(torch.stack(columns, dim=1))
-    return torch.stack(gradients).double()
+    return torch.stack(gradients)
+
+
+def _prompts_at_once(model: HookedRegressor, prompts: Prompts) -> int:
+    """How many prompts a graph of `GRAPH` numbers holds, at some 20 per layer, token and coordinate of the stream."""
+    per_prompt = 20 * model.cfg.n_layers * 2 * prompts.n_points * max(model.cfg.d_model, 2 * prompts.n_points)
+    return max(1, GRAPH // per_prompt)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """The match table."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from interp._progress import track
+from interp.matching.coincidences import coincidences
 from interp.matching.families import DEFAULT_FAMILIES, Family, make_family, with_nulls
-from interp.matching.observed import Measure
-from interp.matching.pipeline import Fitted, Pipeline, PipelineRun, resampled_means, skill
+from interp.matching.growth import GrowthLaw, growth_of_best_steps
+from interp.matching.match_response import match_responses
+from interp.matching.observed import Measure, Promptwise
+from interp.matching.pipeline import Fitted, Pipeline, PipelineResult, PipelineRun, resampled_means, skill
 from interp.matching.readouts import ask_many_queries, columns_of, default_readout
+from interp.matching.response import N_BINS
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.solvers import AbstractSolver
@@ -33,6 +38,8 @@ def match_layers(
     twins: Sequence[HookedRegressor] | None = None,
     n_queries: int = 32,
     first_point: int = 1,
+    n_bins: int = N_BINS,
+    weight_prompts: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compare every layer with the iterates of every solver; one row per (layer, solver, step).
@@ -41,8 +48,10 @@ def match_layers(
     half of the prompts; every number is estimated on the second. Hyperparameters are one set for all layers, fitted to
     their predictions in either measure. The null predictors always compete.
 
-    ``measure`` is the similarity of errors (cosine over columns of ``prediction - y``) or of induced weights
-    (sensitivities). ``readout`` takes a layer's prediction from the model's own readout or from a refitted linear one;
+    ``measure`` is the similarity of errors (cosine over columns of ``prediction - y``), of induced weights
+    (sensitivities), or of spectral responses (see `similarity_of_responses`) in ``n_bins`` bins of eigenvalues. Induced
+    weights, which take a backward pass for every layer, are those of at most ``weight_prompts`` prompts of each half
+    (0: all). ``readout`` takes a layer's prediction from the model's own readout or from a refitted linear one;
     ``auto`` takes the native one where each layer holds its prediction in the coordinate the model reads. A model that
     predicts the query alone is asked ``n_queries`` per context. ``first_point=0`` adds the uninformed point, as Fu et
     al.'s code does. ``twins`` are the untrained models of the random_init control, by default three initialisations
@@ -70,8 +79,25 @@ def match_layers(
         twins=twins,
         n_queries=n_queries,
         first_point=first_point,
+        n_bins=n_bins,
+        weight_prompts=weight_prompts,
         seed=seed,
-    )[measure]
+    ).tables[measure]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What one match found, in each measure."""
+
+    tables: dict[Measure, pd.DataFrame]
+    """The tables of `match_layers`."""
+    growth: pd.DataFrame
+    """How the best step grows with the layer, one row per measure and solver with steps (see `GrowthLaw`): measure,
+    solver, law, layers, steps, per_layer, per_layer_low, per_layer_high, factor, factor_low, factor_high,
+    aic_difference, aic_difference_low, aic_difference_high, reason."""
+    responses: pd.DataFrame
+    """The spectral responses of layers and of their best iterates (see `ResponseMatch`), where that measure was asked
+    for; else empty."""
 
 
 def match_measures(
@@ -86,9 +112,11 @@ def match_measures(
     twins: Sequence[HookedRegressor] | None = None,
     n_queries: int = 32,
     first_point: int = 1,
+    n_bins: int = N_BINS,
+    weight_prompts: int = 0,
     seed: int = 0,
-) -> dict[Measure, pd.DataFrame]:
-    """The tables of `match_layers` for several measures, from one fit of the hyperparameters. Arguments as there."""
+) -> Matches:
+    """Matches in several measures, from one fit of the hyperparameters. Arguments and errors as of `match_layers`."""
     _check(model, prompts, controls, readout)
     asked = ask_many_queries(model, prompts, n_queries, seed)
     points = columns_of(model, asked)
@@ -101,9 +129,12 @@ def match_measures(
         )
     selection, estimation = asked.halves()
     families = [make_family(solver, many_prefixes=points is not None, steps=steps) for solver in solvers]
+    promptwise: list[Promptwise] = [measure for measure in measures if measure != "response"]
     pipeline = Pipeline(
         readout=default_readout(model) if readout == "auto" else readout,
-        measures=measures,
+        measures=promptwise,
+        with_weights="weights" in measures or "response" in measures,
+        weight_prompts=weight_prompts,
         families=with_nulls(families),
         first_column=first_column,
     )
@@ -111,17 +142,25 @@ def match_measures(
     with track("match", total=1 + len(untrained) + ("shuffled_targets" in controls)) as tracker:
         subject = pipeline.run(model, selection, estimation)
         tracker.advance("the model")
-        control_runs: dict[str, list[dict[Measure, PipelineRun]]] = {}
+        control_runs: dict[str, list[PipelineResult]] = {}
         for twin in untrained:
             control_runs.setdefault("random_init", []).append(pipeline.run(twin, selection, estimation))
             tracker.advance("an untrained twin")
         if "shuffled_targets" in controls:
             control_runs["shuffled_targets"] = [pipeline.run(model, selection, estimation, mismatched=True)]
             tracker.advance("shuffled targets")
-    return {
-        measure: _table(subject[measure], {name: [run[measure] for run in runs] for name, runs in control_runs.items()})
-        for measure in measures
-    }
+    tables: dict[Measure, pd.DataFrame] = {}
+    laws: list[dict[str, Any]] = []
+    curves = pd.DataFrame()
+    for measure in measures:
+        if measure == "response":
+            found = match_responses(subject, control_runs, pipeline.families, n_bins=n_bins)
+            tables[measure], laws_of, curves = found.table, found.growth, found.curves
+        else:
+            controls_of = {name: [result.runs[measure] for result in results] for name, results in control_runs.items()}
+            tables[measure], laws_of = _table(subject.runs[measure], controls_of), _growth(subject.runs[measure])
+        laws += [{"measure": measure, "solver": name, **law.to_row()} for name, law in laws_of.items()]
+    return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves)
 
 
 def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], readout: str) -> None:
@@ -137,8 +176,22 @@ def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], re
         )
 
 
+def _growth(run: PipelineRun) -> dict[str, GrowthLaw]:
+    """The law of every family with steps to choose from."""
+    best_null = resampled_means(run.null).max(axis=1)[..., None]  # [resample layer 1]
+    laws = {}
+    for fitted in run.fitted:
+        if len(fitted.family.steps) > 1:
+            resampled = resampled_means(fitted.similarity)
+            low, _ = percentiles(skill(resampled, best_null))
+            laws[fitted.family.name] = growth_of_best_steps(
+                fitted.family.steps, fitted.similarity.mean(-1), resampled, low
+            )
+    return laws
+
+
 def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.DataFrame:
-    coincidences = _coincidences(subject)
+    same = coincidences(subject.fitted, subject.estimation)
     rows: list[dict[str, Any]] = []
     for index, fitted in enumerate(subject.fitted):
         columns = _score_columns(fitted, subject)
@@ -155,7 +208,7 @@ def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.D
                         "best": i == best,
                         "hyperparameters": fitted.solver.describe(),
                         "n_free": 0 if fitted.family.fixed else n_free,
-                        "coincides": ",".join(coincidences[index, layer]) if i == best else "",
+                        "coincides": ",".join(same[index, layer]) if i == best else "",
                         **{name: float(values[layer]) for name, values in control_columns.items()},
                     }
                 )
@@ -215,19 +268,3 @@ def _best_scores(fitted: Fitted, run: PipelineRun) -> tuple[np.ndarray, np.ndarr
     null = run.null.mean(-1).max(axis=0)
     low, high = percentiles(skill(resampled_means(at_best), resampled_means(run.null).max(axis=1)))
     return at_best.mean(-1), skill(at_best.mean(-1), null), low, high
-
-
-def _coincidences(run: PipelineRun) -> dict[tuple[int, int], list[str]]:
-    """For each (family, layer), the other families whose best iterates there give the same answers."""
-    found: dict[tuple[int, int], list[str]] = {}
-    for i, a in enumerate(run.fitted):
-        for layer in range(len(a.best)):
-            found[i, layer] = [
-                b.family.name
-                for j, b in enumerate(run.fitted)
-                if i != j
-                and run.estimation.same_answers(
-                    (a.solver, a.family.steps[a.best[layer]]), (b.solver, b.family.steps[b.best[layer]])
-                )
-            ]
-    return found

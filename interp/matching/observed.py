@@ -14,7 +14,11 @@ from interp.matching.similarity import (
 )
 from interp.solvers import NULL_SOLVERS, AbstractSolver, Regressions, make_solver
 
-Measure = Literal["errors", "weights"]
+Measure = Literal["errors", "weights", "response"]
+"""What is compared: errors, induced weights (their directions), or spectral responses (see `ResponseSums`)."""
+
+Promptwise = Literal["errors", "weights"]
+"""Measures that each prompt has by itself; a response takes many prompts."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Observed:
     """Induced weights, where their similarity is wanted too."""
 
     def similarity(
-        self, solver: AbstractSolver, steps: tuple[int, ...], measure: Measure = "errors"
+        self, solver: AbstractSolver, steps: tuple[int, ...], measure: Promptwise = "errors"
     ) -> Float[Tensor, "layer step prompt"]:
         """Similarity of every layer with every iterate, prompt by prompt."""
         if measure == "errors":
@@ -41,9 +45,15 @@ class Observed:
         kept = slice(self.first_column, None)
         return similarity_of_weights(self.weights[:, :, kept], iterates[:, :, kept])
 
-    def null_similarity(self, measure: Measure = "errors") -> Float[Tensor, "null layer prompt"]:
+    def null_similarity(self, measure: Promptwise = "errors") -> Float[Tensor, "null layer prompt"]:
         """Similarity with each predictor that knows nothing."""
         return torch.stack([self.similarity(make_solver(name), (1,), measure)[:, 0] for name in NULL_SOLVERS])
+
+    @property
+    def weights_by_prefix(self) -> Float[Tensor, "layer prompt prefix dim"]:
+        """Induced weights, averaged over the queries of a prefix where it has several."""
+        assert self.weights is not None
+        return self.weights.unflatten(2, (len(self.problems.prefixes), -1)).mean(3)
 
     def r2_sums(
         self, solver: AbstractSolver, steps: tuple[int, ...]
@@ -57,7 +67,7 @@ class Observed:
         return bool((first - second).norm() <= 1e-3 * first.norm())
 
     def first_prompts(self, count: int) -> "Observed":
-        """The same for the first ``count`` prompts, where a search can do with fewer."""
+        """The same for the first ``count`` prompts (all, if there are no more), where fewer will do."""
         problems = Regressions(
             xs=self.problems.xs[:count],
             ys=self.problems.ys[:count],

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from interp.matching.families import Family
 from interp.matching.induced import Decoder, native_decoder, sensitivities
-from interp.matching.observed import Measure, Observed
+from interp.matching.observed import Observed, Promptwise
 from interp.matching.readouts import layer_states, native_predictions, problems_of
 from interp.models.protocol import HookedRegressor
 from interp.solvers import AbstractSolver, search
@@ -24,13 +23,19 @@ NOTHING_TO_EXPLAIN = 1e-6
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A family with its hyperparameters and best steps chosen on the selection prompts, scored on the others."""
+class Choice:
+    """A family with its hyperparameters and best steps, chosen on the selection prompts."""
 
     family: Family
     solver: AbstractSolver
     best: list[int]
-    """Index of the best step for each layer, in this measure."""
+    """Index of the best step for each layer, in one measure."""
+
+
+@dataclass(frozen=True)
+class Fitted(Choice):
+    """A choice, scored on the estimation prompts."""
+
     similarity: NDArray[np.float64]  # [layer step prompt]
 
 
@@ -44,35 +49,57 @@ class PipelineRun:
 
 
 @dataclass(frozen=True)
+class PipelineResult:
+    """What one pipeline observed and fitted, and its runs, one for each prompt-wise measure."""
+
+    selection: Observed
+    """The prompts of either half that have induced weights, where those were wanted."""
+    estimation: Observed
+    solvers: list[AbstractSolver]
+    """Of every family, with the hyperparameters fitted."""
+    runs: dict[Promptwise, PipelineRun]
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """How a match is made; the same for the model and for its controls."""
 
     readout: str
-    measures: Sequence[Measure]
+    measures: Sequence[Promptwise]
+    with_weights: bool
+    """Whether induced weights are wanted."""
+    weight_prompts: int
+    """Most prompts of each half that induced weights are taken of; 0 for all."""
     families: Sequence[Family]
     first_column: int
 
     def run(
         self, model: HookedRegressor, selection: Prompts, estimation: Prompts, *, mismatched: bool = False
-    ) -> dict[Measure, PipelineRun]:
-        """Select on one set of prompts, estimate on the other; one run for each measure.
+    ) -> PipelineResult:
+        """Select on one set of prompts, estimate on the other; one run for each prompt-wise measure.
 
         Hyperparameters are fitted once, to the predictions, which fix a solver's scale; the best steps are each
         measure's own. ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
         """
-        ours, other = _observe(self, model, selection, estimation, mismatched)
-        solvers = [_best_solver(family, ours.first_prompts(SEARCH_PROMPTS)) for family in self.families]
-        return {
-            measure: PipelineRun(
-                fitted=[
-                    _choose_steps(family, solver, ours, other, measure)
-                    for family, solver in zip(self.families, solvers, strict=True)
-                ],
-                null=other.null_similarity(measure).cpu().numpy(),
-                estimation=other,
-            )
+        halves, with_weights = _observe(self, model, selection, estimation, mismatched)
+        solvers = [_best_solver(family, halves[0].first_prompts(SEARCH_PROMPTS)) for family in self.families]
+        runs = {
+            measure: self._match(measure, solvers, *(with_weights if measure == "weights" else halves))
             for measure in self.measures
         }
+        return PipelineResult(selection=with_weights[0], estimation=with_weights[1], solvers=solvers, runs=runs)
+
+    def _match(
+        self, measure: Promptwise, solvers: Sequence[AbstractSolver], selection: Observed, estimation: Observed
+    ) -> PipelineRun:
+        return PipelineRun(
+            fitted=[
+                _choose_steps(family, solver, selection, estimation, measure)
+                for family, solver in zip(self.families, solvers, strict=True)
+            ],
+            null=estimation.null_similarity(measure).cpu().numpy(),
+            estimation=estimation,
+        )
 
 
 def skill(similarity: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,7 +120,8 @@ def resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _observe(
     pipeline: Pipeline, model: HookedRegressor, selection: Prompts, estimation: Prompts, mismatched: bool
-) -> tuple[Observed, Observed]:
+) -> tuple[tuple[Observed, Observed], tuple[Observed, Observed]]:
+    """Either half, in full and with induced weights, which may be those of its first prompts alone."""
     halves = (selection, estimation)
     asked = [prompts[torch.arange(len(prompts)).roll(1)] if mismatched else prompts for prompts in halves]
     problems = [problems_of(model, prompts) for prompts in asked]
@@ -106,19 +134,21 @@ def _observe(
         probes = fit_on_prompts(states[0][:, :, kept], problems[0].targets[:, kept, None].to(states[0].device))
         predictions = [probes(state)[..., 0] for state in states]
         decoder = _probe_decoder(probes)
-    weights: list[Tensor | None] = [None, None]
-    if "weights" in pipeline.measures:
-        weights = [sensitivities(model, prompts, decoder) for prompts in halves]
     ours, other = (
-        Observed(
-            predictions=values.to(problem.targets),
-            problems=problem,
-            first_column=pipeline.first_column,
-            weights=None if weight is None else weight.to(problem.targets),
-        )
-        for values, problem, weight in zip(predictions, problems, weights, strict=True)
+        Observed(predictions=values.to(problem.targets), problems=problem, first_column=pipeline.first_column)
+        for values, problem in zip(predictions, problems, strict=True)
     )
-    return ours, other
+    if not pipeline.with_weights:
+        return (ours, other), (ours, other)
+    count = pipeline.weight_prompts or len(selection) + len(estimation)
+    first, second = (
+        replace(
+            observed.first_prompts(count),
+            weights=sensitivities(model, prompts[:count], decoder).to(observed.problems.targets),
+        )
+        for observed, prompts in zip((ours, other), halves, strict=True)
+    )
+    return (ours, other), (first, second)
 
 
 def _probe_decoder(probes: LinearProbes) -> Decoder:
@@ -126,7 +156,7 @@ def _probe_decoder(probes: LinearProbes) -> Decoder:
 
 
 def _choose_steps(
-    family: Family, solver: AbstractSolver, selection: Observed, estimation: Observed, measure: Measure
+    family: Family, solver: AbstractSolver, selection: Observed, estimation: Observed, measure: Promptwise
 ) -> Fitted:
     chosen = selection.similarity(solver, family.steps, measure).mean(-1)
     return Fitted(

@@ -1,6 +1,5 @@
 """Out of distribution: the losses of a model and of the algorithms it is held against, as the prompts' law moves."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,19 +8,44 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp._progress import track
-from interp.matching.readouts import model_answers, problems_of
+from interp.matching.readouts import model_answers
 from interp.models.protocol import HookedRegressor
-from interp.tasks import InputLaw, LinearRegression, Task
-from probes import Interval, bootstrap_mean, resampling_weights
-from probes.intervals import LEVEL, percentiles
+from interp.solvers import Regressions, Tuned
+from interp.tasks import InputLaw, LinearRegression, Prompts, Task, garg_shifts
+from probes import bootstrap_mean
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 WEIGHT_SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
 NOISE = (0.0, 0.1, 0.25, 0.5, 1.0)
 LAWS: tuple[InputLaw, ...] = ("uniform", "gaussian", "exponential", "laplace")
 MOST_DISTRACTORS = 8
-TINY = 1e-300
-"""A loss of 0, so that it has a logarithm."""
+GARG: dict[str, dict[float | str, str]] = {
+    "input scale": {
+        1 / 3: "input scale 1/3",
+        1 / 2: "input scale 1/2",
+        1.0: "standard",
+        2.0: "input scale 2",
+        3.0: "input scale 3",
+    },
+    "weight scale": {
+        1 / 3: "weight scale 1/3",
+        1 / 2: "weight scale 1/2",
+        1.0: "standard",
+        2.0: "weight scale 2",
+        3.0: "weight scale 3",
+    },
+    "inputs": {
+        "own": "standard",
+        "skewed": "skewed covariance",
+        "subspace": "half subspace",
+        "orthants": "different orthants",
+    },
+    "query": {"own": "standard", "orthogonal": "orthogonal query", "an example": "query equals an example"},
+}
+"""Garg et al.'s shifts, but for noise, by kind and value: their names in `interp.tasks.garg_shifts`."""
+
+Predictor = HookedRegressor | Tuned
+"""A model, or a solver with the number of its steps (`interp.solvers.tune` makes one of any solver)."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +58,21 @@ class Shift:
 
 
 def shifts_of(task: Task) -> list[Shift]:
-    """The shifts of von Oswald et al. (2022, Fig. 2 and appendix).
+    """The shifts of the paper that a task's inputs are from: those of Garg et al. for Gaussian ones, else von Oswald's.
 
-    Inputs and hidden weights scaled; inputs of other laws, each context and its query divided by the context's
-    Frobenius norm and multiplied by the norm that the task's own contexts have on average (root mean square); noise on
-    the labels; context labels replaced by standard normal draws (as many as the context has, at most 8). Raises
-    ValueError for tasks that are not linear.
+    Von Oswald et al. (2022, Fig. 2 and appendix): inputs and hidden weights scaled; inputs of other laws, each context
+    and its query divided by the context's Frobenius norm and multiplied by the norm that the task's own contexts have
+    on average (root mean square); noise on the labels; context labels replaced by standard normal draws (as many as the
+    context has, at most 8). Garg et al. (2022, section 4): `interp.tasks.garg_shifts`, in the order of what they move:
+    input scale, weight scale, inputs, query and label noise. The task itself is among the values of every kind but
+    "input law". Raises ValueError for tasks that are not linear.
     """
     if not isinstance(task, LinearRegression):
         raise ValueError(f"These shifts move the law of linear regression; the task is {type(task).__name__}.")
+    return _garg(task) if task.inputs == "gaussian" else _oswald(task)
+
+
+def _oswald(task: LinearRegression) -> list[Shift]:
     n_examples = task.n_points - 1
     norm = (n_examples * task.dim * task.input_variance) ** 0.5
     found = [Shift("input scale", v, replace(task, input_scale=v * task.input_scale)) for v in SCALES]
@@ -55,8 +85,20 @@ def shifts_of(task: Task) -> list[Shift]:
     return found + [Shift("distractors", float(k), replace(task, distractors=k)) for k in range(most + 1)]
 
 
+def _garg(task: LinearRegression) -> list[Shift]:
+    named = garg_shifts(task)
+    found = [
+        Shift(kind, value, named[name])
+        for kind, values in GARG.items()
+        for value, name in values.items()
+        if name in named
+    ]
+    noisy = dict.fromkeys((named["standard"], named["noisy output"]))
+    return found + [Shift("label noise", each.noise_std, each) for each in noisy]
+
+
 def compare_under_shift(
-    predictors: Mapping[str, HookedRegressor],
+    predictors: Mapping[str, Predictor],
     shifts: Sequence[Shift],
     *,
     n_prompts: int = 2048,
@@ -64,30 +106,69 @@ def compare_under_shift(
 ) -> pd.DataFrame:
     """The loss of every predictor under every shift, on the same prompts.
 
-    Algorithms come as models too (`interp.models.descent_twin`), so that what bounds a model's activations bounds
-    theirs. Columns: shift, value, predictor, loss (half the mean squared error at the query), ci_low, ci_high.
+    GD and GD++ may come as models too (`interp.models.descent_twin`), so that what bounds a model's activations bounds
+    theirs; other algorithms come as solvers. Columns: shift, value, predictor, loss (half the mean squared error at the
+    query, also of models that predict at every point), ci_low, ci_high.
     """
     return average_under_shift(losses_under_shift(predictors, shifts, n_prompts=n_prompts, seed=seed), shifts)
 
 
 def losses_under_shift(
-    predictors: Mapping[str, HookedRegressor],
+    predictors: Mapping[str, Predictor],
     shifts: Sequence[Shift],
     *,
     n_prompts: int = 2048,
     seed: int = 0,
 ) -> dict[str, Float[np.ndarray, "shift prompt"]]:
     """Half the squared error of every predictor at the query of each prompt, under every shift."""
-    losses: dict[str, list[np.ndarray]] = {name: [] for name in predictors}
-    with track("shifts", len(shifts)) as tracker:
-        for shift in shifts:
-            prompts = shift.task.sample(n_prompts, seed=seed)
+    return answers_under_shift(predictors, shifts, n_prompts=n_prompts, seed=seed).losses()
+
+
+@dataclass(frozen=True)
+class ShiftedAnswers:
+    """What predictors answer to the query of each prompt, under every shift."""
+
+    answers: dict[str, Float[np.ndarray, "shift prompt"]]
+    targets: Float[np.ndarray, "shift prompt"]
+
+    def losses(self) -> dict[str, Float[np.ndarray, "shift prompt"]]:
+        """Half the squared errors of the answers; not finite where an answer is not, or too far out to be squared."""
+        with np.errstate(over="ignore"):
+            return {name: 0.5 * np.square(answers - self.targets) for name, answers in self.answers.items()}
+
+
+def answers_under_shift(
+    predictors: Mapping[str, Predictor],
+    shifts: Sequence[Shift],
+    *,
+    n_prompts: int = 2048,
+    seed: int = 0,
+) -> ShiftedAnswers:
+    """Ask every predictor the same prompts, each with one query, at its last point.
+
+    Shifts that are one and the same task, as the unshifted one is under every kind, are asked once.
+    """
+    kinds = {shift.task: shift.kind for shift in reversed(shifts)}
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in predictors}
+    targets = []
+    with track("shifts", len(kinds)) as tracker:
+        for task, kind in kinds.items():
+            prompts = task.sample(n_prompts, seed=seed)
             for name, predictor in predictors.items():
-                targets = problems_of(predictor, prompts).targets
-                errors = model_answers(predictor, prompts).to(targets) - targets
-                losses[name].append(np.asarray(0.5 * errors[:, -1].square()))
-            tracker.advance(shift.kind)
-    return {name: np.stack(parts) for name, parts in losses.items()}
+                answers[name].append(_answers_of(predictor, prompts))
+            targets.append(np.asarray(prompts.ys[:, -1].double()))
+            tracker.advance(kind)
+    place = {task: index for index, task in enumerate(kinds)}
+    which = [place[shift.task] for shift in shifts]
+    return ShiftedAnswers({name: np.stack(parts)[which] for name, parts in answers.items()}, np.stack(targets)[which])
+
+
+def _answers_of(predictor: Predictor, prompts: Prompts) -> Float[np.ndarray, " prompt"]:
+    if isinstance(predictor, Tuned):
+        found = predictor.solver.predict(Regressions.of(prompts), [predictor.steps])[0]
+    else:
+        found = model_answers(predictor, prompts)
+    return np.asarray(found[:, -1].cpu())
 
 
 def average_under_shift(
@@ -109,45 +190,3 @@ def average_under_shift(
                 }
             )
     return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class LossFactors:
-    """By which factors two losses differ under shifts, 1 where they are equal, never below."""
-
-    by_shift: Float[np.ndarray, " shift"]
-    """exp |log(loss / loss of the other)|; infinite where one of the two is not finite, 1 where neither is."""
-    largest: Interval
-
-    @property
-    def worst(self) -> int:
-        """Index of the shift at which they differ most."""
-        return int(self.by_shift.argmax())
-
-
-def loss_factors(ours: Float[np.ndarray, "shift prompt"], theirs: Float[np.ndarray, "shift prompt"]) -> LossFactors:
-    """Compare two predictors' losses on the same prompts under several shifts, and say how much they differ at most.
-
-    The interval of the largest factor allows for its having been picked from many. Its lower end is that of a band
-    around all log ratios at once (95 % in total, each as wide in units of its own bootstrap error). Its upper end is
-    the highest of the upper ends of the single 95 % intervals: whichever shift the true largest factor belongs to is
-    among them, so that this end needs no such allowance.
-    """
-    diverged = [~np.isfinite(losses).all(1) for losses in (ours, theirs)]
-    apart, kept = diverged[0] ^ diverged[1], ~(diverged[0] | diverged[1])
-    if apart.any() or not kept.any():
-        low = math.inf if apart.any() else 1.0
-        return LossFactors(np.where(apart, np.inf, 1.0), Interval(low, low, math.inf))
-    weights = resampling_weights(ours.shape[1])
-    top, bottom = (np.log(losses.mean(1).clip(TINY)) for losses in (ours[kept], theirs[kept]))
-    ratio = top - bottom
-    resampled = np.log((weights @ ours[kept].T).clip(TINY)) - np.log((weights @ theirs[kept].T).clip(TINY))
-    error = resampled.std(0).clip(TINY)
-    band = np.percentile((np.abs(resampled - ratio) / error).max(1), 100 * LEVEL)
-    ends = np.abs(np.stack(percentiles(resampled))).max(0)
-    distance = np.abs(ratio)
-    by_shift = np.ones(len(ours))
-    by_shift[kept] = np.exp(distance)
-    low = max(0.0, float((distance - band * error).max()))
-    high = max(float(ends.max()), float(distance.max()))
-    return LossFactors(by_shift, Interval(float(by_shift.max()), math.exp(low), math.exp(high)))

@@ -1,5 +1,6 @@
 """Attention with hooks at every activation that anyone studies."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -66,6 +67,32 @@ class Attention(nn.Module):
         else:
             z = self._attend(q, k[:, :n_keys], v[:, :n_keys])
         out = self.hook_z(z).flatten(2) @ self.W_O.flatten(0, 1)
+        return out + self.b_O if self.has_bias else out
+
+    def forward_alone(
+        self,
+        resid: Float[Tensor, "prompt own_pos d_model"],
+        positions: Sequence[int],
+        keys: Float[Tensor, "prompt pos head d_head"],
+        values: Float[Tensor, "prompt pos head d_head"],
+    ) -> Float[Tensor, "prompt own_pos d_model"]:
+        """What the layer adds at ``positions``, each attending to given keys and values before it and to itself.
+
+        For causal models: with the layer's own keys and values it is what `forward` adds there. No hook is called.
+        """
+        q, k, v = (self._project(resid, which) for which in ("Q", "K", "V"))
+        before = self.scale * einsum(q, keys, "prompt own head i, prompt key head i -> prompt head own key")
+        own_position = torch.tensor(positions, device=resid.device)
+        out_of_sight = float("-inf") if self.kind == "softmax" else 0.0
+        visible = torch.arange(keys.shape[1], device=resid.device) < own_position[:, None]
+        before = before.masked_fill(~visible, out_of_sight)
+        own = self.scale * einsum(q, k, "prompt own head i, prompt own head i -> prompt head own")
+        if not self.query_in_context:  # then the last position is a query, and no key, not even its own
+            own = own.masked_fill(own_position == keys.shape[1] - 1, out_of_sight)
+        pattern = self._pattern(torch.cat([before, own[..., None]], dim=-1))
+        z = self._weigh(pattern[..., :-1], values)
+        z = z + einsum(pattern[..., -1], v, "prompt head own, prompt own head i -> prompt own head i")
+        out = z.flatten(2) @ self.W_O.flatten(0, 1)
         return out + self.b_O if self.has_bias else out
 
     def _project(self, resid: Tensor, which: Literal["Q", "K", "V"]) -> Float[Tensor, "prompt pos head d_head"]:

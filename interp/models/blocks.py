@@ -1,5 +1,7 @@
 """Layer norm, MLP and the block that holds them, hooked."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -124,6 +126,13 @@ class Block(nn.Module):
         if self.mlp is not None:
             resid = self._add(resid, self.hook_mlp_out(self.mlp(self.ln2(resid))))
         return self.hook_resid_post(resid)
+
+    def forward_alone(
+        self, resid: Float[Tensor, "prompt own_pos d_model"], positions: Sequence[int], keys: Tensor, values: Tensor
+    ) -> Float[Tensor, "prompt own_pos d_model"]:
+        """The stream after the block at ``positions`` alone, as `Attention.forward_alone` has it. No hook is called."""
+        resid = self._add(resid, self.attn.forward_alone(self.ln1(resid), positions, keys, values))
+        return resid if self.mlp is None else self._add(resid, self.mlp(self.ln2(resid)))
 
     def _add(self, resid: Tensor, update: Tensor) -> Tensor:
         """The stream with an update added, damped and clamped as the config says."""

@@ -16,6 +16,7 @@ class TransformerConfig:
     ValueError for sizes and options that contradict each other.
     """
 
+    kind: Literal["transformer"] = "transformer"
     dim: int = 10
     """Coordinates of an input x."""
     layout: TokenLayout = field(default_factory=TokenLayout)

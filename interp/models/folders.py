@@ -15,8 +15,11 @@ from torch import Tensor
 
 from interp._files import write_atomically
 from interp._records import from_record, to_record
+from interp.models.any_config import AnyModelConfig, with_kind
+from interp.models.build import build_model
 from interp.models.config import TransformerConfig
-from interp.models.transformer import RegressionTransformer
+from interp.models.lstm_config import LSTMConfig
+from interp.models.regressor import RegressionModel
 from interp.tasks import AnyTask
 
 SCHEMA = "interp-run/1"
@@ -31,7 +34,7 @@ class ModelInfo:
 
     name: str
     source: str
-    """``zoo``, ``run``, ``construction``, ``untrained`` or ``python``."""
+    """``zoo``, ``run``, ``import``, ``construction``, ``untrained`` or ``python``."""
     seed: int | None = None
     recipe: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -73,20 +76,32 @@ def weights_checksum(model: torch.nn.Module) -> str:
 
 
 def save_folder(
-    folder: Path, model: RegressionTransformer, *, recipe: dict[str, Any] | None = None, seed: int | None = None
+    folder: Path,
+    model: RegressionModel,
+    *,
+    recipe: dict[str, Any] | None = None,
+    seed: int | None = None,
+    source: str = "run",
 ) -> None:
     """Write a model into a folder, config first, each file atomically. The folder is created if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, model.cfg, model.task, recipe=recipe, seed=seed)
+    write_config(folder, model.cfg, model.task, recipe=recipe, seed=seed, source=source)
     write_atomically(folder / WEIGHTS, save_safetensors(named_weights(model)))
 
 
 def write_config(
-    folder: Path, cfg: TransformerConfig, task: Any, *, recipe: dict[str, Any] | None, seed: int | None
+    folder: Path,
+    cfg: TransformerConfig | LSTMConfig,
+    task: Any,
+    *,
+    recipe: dict[str, Any] | None,
+    seed: int | None,
+    source: str = "run",
 ) -> None:
-    """Write config.json: schema, model, task, recipe, seed, versions."""
+    """Write config.json: schema, source, model, task, recipe, seed, versions."""
     content = {
         "schema": SCHEMA,
+        "source": source,
         "model": to_record(cfg),
         "task": to_record(task),
         "recipe": recipe,
@@ -131,28 +146,28 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_shape(folder: Path) -> tuple[TransformerConfig, AnyTask, dict[str, Any]]:
+def read_shape(folder: Path) -> tuple[TransformerConfig | LSTMConfig, AnyTask, dict[str, Any]]:
     """The model's config, its task and all of config.json. Raises as `read_config`, and ValueError for bad fields."""
     content = read_config(folder)
     where = str(folder / CONFIG)
-    cfg = from_record(TransformerConfig, content["model"], f"'model' in {where}")
+    cfg: AnyModelConfig = from_record(AnyModelConfig, with_kind(content["model"]), f"'model' in {where}")
     task: AnyTask = from_record(AnyTask, content["task"], f"'task' in {where}")
     return cfg, task, content
 
 
-def load_folder(folder: Path | str, *, name: str | None = None, source: str = "run") -> RegressionTransformer:
-    """Load a model from a run folder, its origin noted in ``model.info``.
+def load_folder(folder: Path | str, *, name: str | None = None, source: str | None = None) -> RegressionModel:
+    """Load a model from a run folder, its origin noted in ``model.info``: the folder's own, unless ``source`` is given.
 
     Raises FileNotFoundError for missing files and ValueError for a truncated or foreign file, weights that do not
     fit the config, another schema version, or a pickle where weights should be (pickles are never opened).
     """
     folder = Path(folder)
     cfg, task, content = read_shape(folder)
-    model = RegressionTransformer(cfg, task)
+    model = build_model(cfg, task)
     read_weights_into(model, folder / WEIGHTS)
     model.info = ModelInfo(
         name=name or str(folder),
-        source=source,
+        source=source or str(content.get("source", "run")),
         seed=content.get("seed"),
         recipe=content.get("recipe"),
         versions=content.get("versions") or {},
@@ -162,7 +177,7 @@ def load_folder(folder: Path | str, *, name: str | None = None, source: str = "r
     return model
 
 
-def read_weights_into(model: RegressionTransformer, path: Path) -> None:
+def read_weights_into(model: RegressionModel, path: Path) -> None:
     """Fill a model's parameters from a safetensors file. Raises as `load_folder`."""
     weights = read_safetensors(path)
     parameters = dict(model.named_parameters())

@@ -6,13 +6,13 @@ from interp._names import unknown_name
 from interp._specs import parse_spec
 from interp.models.constructions import CONSTRUCTIONS, build_construction
 from interp.models.folders import ModelInfo, current_versions, load_folder, weights_checksum
-from interp.models.transformer import RegressionTransformer
+from interp.models.regressor import RegressionModel
 from interp.models.zoo import zoo_entries
 
 UNTRAINED = "untrained:"
 
 
-def load(name_or_path: str | Path) -> RegressionTransformer:
+def load(name_or_path: str | Path) -> RegressionModel:
     """Load a zoo model, a run folder, a construction or an untrained twin.
 
     Examples: ``load("lsa-1layer")``, ``load("runs/mine")``, ``load("gd:steps=3,dim=5")``,
@@ -36,7 +36,7 @@ def load(name_or_path: str | Path) -> RegressionTransformer:
     raise unknown_name("model", base, [*zoo_entries(), *CONSTRUCTIONS])
 
 
-def _load_untrained(text: str) -> RegressionTransformer:
+def _load_untrained(text: str) -> RegressionModel:
     """``untrained:NAME,seed=K``: the architecture of NAME with the initial weights of seed K (0 unless said)."""
     parts = text.removeprefix(UNTRAINED).split(",")
     seeds = [part.removeprefix("seed=") for part in parts if part.startswith("seed=")]

@@ -1,12 +1,12 @@
 """The regression transformer."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformer_lens import ActivationCache, FactoredMatrix, HookedRootModule
+from transformer_lens import FactoredMatrix
 from transformer_lens.hook_points import HookPoint
 
 from interp._seeds import make_generator
@@ -15,25 +15,17 @@ from interp.models.blocks import Block, FeatureReadIn, LayerNorm
 from interp.models.config import TransformerConfig
 from interp.models.descent import write_descent
 from interp.models.positions import sinusoids
-from interp.tasks import Prompts, Task
-
-if TYPE_CHECKING:
-    from interp.models.folders import ModelInfo
+from interp.models.regressor import RegressionModel
+from interp.tasks import Task
 
 
-class RegressionTransformer(HookedRootModule):
-    """A transformer that answers in-context regression prompts, hooked with TransformerLens's canonical names.
+class RegressionTransformer(RegressionModel):
+    """A transformer that answers in-context regression prompts."""
 
-    Its initial weights are a function of ``cfg`` and ``seed``. Raises ValueError where config and task disagree on dim.
-    """
+    cfg: TransformerConfig
 
     def __init__(self, cfg: TransformerConfig, task: Task, seed: int = 0) -> None:
-        super().__init__()
-        if cfg.dim != task.dim:
-            raise ValueError(f"The model reads inputs of dim {cfg.dim}, the task draws them of dim {task.dim}.")
-        self.cfg = cfg
-        self.task = task
-        self.info: ModelInfo | None = None  # None until the model has an origin
+        super().__init__(cfg, task)
         if cfg.read_in == "mlp":
             self.read_in = FeatureReadIn(cfg)
         if cfg.read_in == "linear":
@@ -78,26 +70,32 @@ class RegressionTransformer(HookedRootModule):
         resid = self.ln_final(last(resid, n_queries))
         return self._read_out(resid[:, self.prediction_positions(tokens.shape[1], n_queries)])
 
+    def states_alone(self, tokens: Float[Tensor, "prompt pos d_token"]) -> list[Float[Tensor, "prompt point d_model"]]:
+        """The stream of layers 0 to n_layers at the predicted points, each a function of its own token alone.
+
+        The values are those of `forward`, but all that a point's state takes from the tokens before it is held
+        constant. In a causal model x_t moves the prediction at point t through the states of its own position only, so
+        one backward pass from the sum of all predictions gives the derivative of each by its own x. No hook on the
+        blocks is called in that pass. Raises ValueError for a model that predicts the query alone.
+        """
+        if not self._predicts_every_point:
+            raise ValueError("States of every point alone are defined for causal models of interleaved tokens.")
+        kept = [f"blocks.{layer}.attn.hook_{name}" for layer in range(self.cfg.n_layers) for name in "kv"]
+        with torch.no_grad():
+            _, cache = self.run_with_cache(tokens, names_filter=lambda name: name in kept)
+        positions = self.prediction_positions(tokens.shape[1])
+        resid = self._embed(tokens)
+        if self.cfg.positions != "none":
+            resid = resid + self._encode_positions(tokens)
+        states = [resid[:, positions]]
+        for layer, block in enumerate(self.blocks):
+            keys, values = (cache[f"blocks.{layer}.attn.hook_{name}"] for name in "kv")
+            states.append(block.forward_alone(states[-1], positions, keys, values))
+        return states
+
     def decode(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, " ..."]:
         """The model's own readout, applied to any residual stream: final norm, then the y entry negated, or W_U."""
         return self._read_out(self.ln_final(resid))
-
-    def tokens(self, prompts: Prompts) -> Float[Tensor, "prompt pos d_token"]:
-        """Lay prompts out as this model reads them, on its device and in its precision."""
-        parameter = next(self.parameters())
-        return self.cfg.layout.tokens(prompts.to(parameter.device, parameter.dtype))
-
-    @property
-    def predicted_points(self) -> tuple[int, ...]:
-        """Every point for causal interleaved models, the query alone for the others."""
-        last = self.task.n_points - 1
-        return tuple(range(last + 1)) if self._predicts_every_point else (last,)
-
-    def prediction_positions(self, n_pos: int, n_queries: int = 1) -> list[int]:
-        """Positions that the predictions are read from, in prompts of ``n_pos`` tokens."""
-        if self._predicts_every_point:
-            return list(range(0, n_pos, 2))
-        return list(range(n_pos - n_queries, n_pos))
 
     @property
     def asks_in_parallel(self) -> bool:
@@ -115,11 +113,6 @@ class RegressionTransformer(HookedRootModule):
         """The same architecture with the initial weights of ``seed``, on the same device and in the same precision."""
         parameter = next(self.parameters())
         return type(self)(self.cfg, self.task, seed=seed).to(parameter.device, parameter.dtype)
-
-    def run_with_cache(self, *args: Any, return_cache_object: bool = True, **kwargs: Any) -> Any:
-        """As HookedRootModule's, with an `ActivationCache` (or a plain dict if ``return_cache_object`` is False)."""
-        out, cache = super().run_with_cache(*args, **kwargs)
-        return out, ActivationCache(cache, self) if return_cache_object else cache
 
     @property
     def W_Q(self) -> Float[Tensor, "layer head d_model d_head"]:
@@ -183,20 +176,11 @@ class RegressionTransformer(HookedRootModule):
         return padded.expand(tokens.shape[0], -1, -1)
 
     def _check(self, tokens: Tensor, n_queries: int) -> None:
-        if tokens.ndim != 3 or tokens.shape[-1] != self.cfg.d_token:
-            raise ValueError(
-                f"Expected tokens of shape [prompt pos {self.cfg.d_token}], got {tuple(tokens.shape)}. "
-                "Make them with model.tokens(prompts)."
-            )
+        super()._check(tokens, n_queries)
         if self.cfg.positions == "learned" and tokens.shape[1] > self.cfg.n_ctx:
             raise ValueError(
                 f"The model has {self.cfg.n_ctx} learned positions, the prompts have {tokens.shape[1]} tokens; "
                 "use shorter prompts."
-            )
-        if n_queries != 1 and not self.asks_in_parallel:
-            raise ValueError(
-                "This model takes one query per prompt: its queries would see or displace each other. "
-                "Use prompts.one_query_each()."
             )
         if not self.cfg.query_in_context and tokens.shape[1] <= n_queries and "softmax" in self.cfg.attention_kinds:
             raise ValueError("Softmax attention needs at least one example before the queries; the prompts have none.")

@@ -12,6 +12,7 @@ from interp.matching import LayerVerdict, align, effective_steps, judge_layers, 
 from interp.matching.circuits import is_linear_on_pairs
 from interp.matching.descents import best_descents, read_off, written_out
 from interp.matching.families import DEFAULT_FAMILIES
+from interp.matching.observed import Measure
 from interp.matching.readouts import problems_of
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
@@ -21,13 +22,18 @@ from interp.report.document import Figure, Section
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
 from interp.report.render import show, to_svg
-from interp.report.shifts import write_shifts
+from interp.report.response import write_growth, write_responses
+from interp.report.shifts import write_regression_shifts, write_shifts
 from interp.report.weights import write_weights
 from interp.solvers import AbstractSolver
 from interp.tasks import LinearRegression, Prompts
 from probes import bootstrap_ratio, resampling_weights
 from probes.intervals import percentiles
 
+MEASURES: tuple[Measure, ...] = ("errors", "weights", "response")
+WEIGHT_BUDGET = 2 * 10**11
+"""Multiplications that the backward passes of induced weights may cost, per half: some ten seconds on two cores."""
+LEAST_WEIGHT_PROMPTS = 32
 STEP_PROMPTS = 16384
 STEP_TOLERANCE = 0.02
 """How far a step size may be from the best one for the two to count as equal."""
@@ -36,20 +42,27 @@ STEP_TOLERANCE = 0.02
 def write_algorithm(
     model: HookedRegressor, prompts: Prompts, seed: int, solvers: Sequence[str] = DEFAULT_FAMILIES
 ) -> Chapter:
-    """Match layers to solvers by errors and by induced weights; for GD-like weights, read the step size as well."""
-    tables = dict(match_measures(model, prompts, solvers, seed=seed))
-    errors, weights = tables["errors"], tables["weights"]
+    """Match layers to solvers by errors, induced weights and spectral responses.
+
+    For GD-like weights, read the step size as well.
+    """
+    matches = match_measures(
+        model, prompts, solvers, measures=MEASURES, weight_prompts=_weight_prompts(model, prompts), seed=seed
+    )
+    errors, weights = matches.tables["errors"], matches.tables["weights"]
     by_errors, by_weights = judge_layers(errors), judge_layers(weights)
     findings = [_layer_finding(verdict, "errors") for verdict in by_errors]
     findings += [_layer_finding(verdict, "weights") for verdict in by_weights]
     named = {"match_errors": errors, "match_weights": weights}
     shown: tuple[str, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Part, ...] = (write_responses(matches, prompts.dim), write_growth(matches))
     if is_linear_on_pairs(model):
         named["effective_steps"] = pd.DataFrame([vars(step) for step in effective_steps(model)])
         shown = ("effective_steps",)
         runs_gd = all(verdict.solver == "gd" and verdict.verdict == "supported" for verdict in by_errors)
-        parts = hold_against_descents(model, prompts, seed, runs_gd=runs_gd)
+        parts += hold_against_descents(model, prompts, seed, runs_gd=runs_gd)
+    elif isinstance(model.task, LinearRegression) and model.task.inputs == "gaussian":
+        parts += (write_regression_shifts(model, seed),)
     for part in parts:
         findings += part.findings
         named |= part.tables
@@ -63,11 +76,18 @@ def write_algorithm(
                 _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
                 *(figure for part in parts for figure in part.figures),
             ),
-            tables=shown,
+            tables=(*shown, *(["growth"] if "growth" in named else [])),
         ),
         findings=tuple(findings),
         tables=named,
     )
+
+
+def _weight_prompts(model: HookedRegressor, prompts: Prompts) -> int:
+    """How many prompts of each half to take induced weights of: as many as `WEIGHT_BUDGET` allows, but enough."""
+    cfg = model.cfg
+    per_prompt = cfg.n_layers * (cfg.n_layers + 1) * prompts.n_points * 12 * cfg.d_model**2
+    return max(LEAST_WEIGHT_PROMPTS, WEIGHT_BUDGET // per_prompt)
 
 
 def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:

@@ -105,13 +105,14 @@ def _require_prompts(count: int) -> None:
 def _describe(model: HookedRegressor) -> dict[str, Any]:
     info = describe_model(model)
     ours = isinstance(model, RegressionTransformer)
+    versions = ", ".join(f"{package} {number}" for package, number in info.versions.items())
     return {
         "name": info.name,
         "summary": _summarise(model, info.source),
         "source": info.source,
         "seed": info.seed,
         "checksum": info.checksum or None,
-        "trained with": ", ".join(f"{package} {number}" for package, number in info.versions.items()) or None,
+        f"{'imported' if info.source == 'import' else 'trained'} with": versions or None,
         "config": to_record(model.cfg) if ours else None,
         "task": to_record(model.task) if ours else None,
         "recipe": info.recipe,
@@ -123,6 +124,7 @@ def _summarise(model: HookedRegressor, source: str) -> str:
     origin = {
         "zoo": "a trained model of the zoo",
         "run": "a trained model",
+        "import": "a trained model imported from a run of other code",
         "construction": "a model whose weights were constructed",
         "untrained": "a model with its initial, untrained weights",
     }.get(source, "a model")

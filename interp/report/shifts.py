@@ -8,22 +8,31 @@ import numpy as np
 
 from interp._seeds import derive_seed
 from interp.matching import shifts_of
+from interp.matching.apart import Apart, answer_distances, loss_factors
 from interp.matching.descents import Descent, best_descents, written_out
-from interp.matching.shifts import LossFactors, Shift, average_under_shift, loss_factors, losses_under_shift
+from interp.matching.readouts import columns_of
+from interp.matching.shifts import Shift, answers_under_shift, average_under_shift, losses_under_shift
 from interp.matching.twins import make_twins
 from interp.matching.verdict import Verdict
+from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Part
 from interp.report.curves import draw_shifts
 from interp.report.document import Figure
 from interp.report.finding import Finding
 from interp.report.render import to_svg
+from interp.solvers import tune
+from interp.tasks import LinearRegression
 from probes import Interval
 
 SHIFT_PROMPTS = 1024
 SHIFT_TOLERANCE = 0.10
 """How far the two losses may be from each other, at the worst, for the model to err as the algorithm does."""
 TUNING_PROMPTS = 8192
+RIDGE_PROMPTS = 1024
+"""Prompts that the penalty of ridge is tuned on, each at all points that the model predicts."""
+DRAWN_FROM = 1e-6
+"""Losses below this share of the one of predicting 0 are drawn there: least squares is exact without noise."""
 MODEL, OWN = "the model", "gd++, read off"
 
 
@@ -49,9 +58,7 @@ def write_shifts(model: RegressionTransformer, family: str, own: Descent | None,
         figures=(
             Figure(
                 title="Loss as the law of the prompts moves",
-                caption=f"Half the mean squared error on {SHIFT_PROMPTS} prompts of each kind: inputs or hidden "
-                "weights scaled, inputs of another law (each context divided by its norm and scaled to that of the "
-                "task's own), noise on the labels, and so many labels of the context replaced by random ones. The "
+                caption=f"Half the mean squared error on {SHIFT_PROMPTS} prompts of each kind: {_words(shifts)}. The "
                 "algorithms are weights like the model's, with its bound on activations where it has one; their "
                 f"steps were tuned on {TUNING_PROMPTS} prompts of the training distribution.",
                 svg=to_svg(draw_shifts(table)),
@@ -63,9 +70,88 @@ def write_shifts(model: RegressionTransformer, family: str, own: Descent | None,
     )
 
 
-def _finding(
-    factors: Mapping[str, LossFactors], twins: Sequence[str], rival: Descent, shifts: Sequence[Shift]
-) -> Finding:
+def write_regression_shifts(model: HookedRegressor, seed: int) -> Part:
+    """Answers of any model of linear regression on prompts of other laws, beside those of OLS and ridge.
+
+    The model is held against OLS, or against ridge where its task is noisy. Its answers are compared with theirs rather
+    than the losses, since OLS has none without noise. Raises ValueError for tasks that are not linear.
+    """
+    shifts = shifts_of(model.task)
+    fresh = model.task.sample(RIDGE_PROMPTS, seed=derive_seed(seed, "tuning"))
+    points = columns_of(model, fresh)
+    solvers = {name: tune(name, fresh, points=None if points is None else points[1:]) for name in ("ols", "ridge")}
+    rival = "ridge" if cast(LinearRegression, model.task).noise_std > 0 else "ols"
+    twins = {f"twin {i}": twin for i, twin in enumerate(make_twins(model))}
+    found = answers_under_shift(
+        {MODEL: model, **solvers, **twins}, shifts, n_prompts=SHIFT_PROMPTS, seed=derive_seed(seed, "shifts")
+    )
+    losses = found.losses()
+    table = average_under_shift({name: losses[name] for name in (MODEL, *solvers)}, shifts)
+    floor = DRAWN_FROM * 0.5 * float(np.square(found.targets).mean())
+    drawn = table[table["predictor"].isin([MODEL, rival])].assign(loss=lambda rows: rows["loss"].clip(lower=floor))
+    return Part(
+        figures=(
+            Figure(
+                title="Loss as the law of the prompts moves",
+                caption=f"Half the mean squared error at the query on {SHIFT_PROMPTS} prompts of each kind: "
+                f"{_words(shifts)}. Beside the model: {rival}. Losses below {DRAWN_FROM:g} of the mean one of "
+                "predicting 0 are drawn there.",
+                svg=to_svg(draw_shifts(drawn)),
+                table="shifts",
+            ),
+        ),
+        findings=(
+            _distance_finding({name: answer_distances(found, name, rival) for name in (MODEL, *twins)}, rival, shifts),
+        ),
+        tables={"shifts": table},
+    )
+
+
+def _words(shifts: Sequence[Shift]) -> str:
+    """What the shifts do, in the order in which they are drawn."""
+    words = {
+        "input scale": "inputs scaled",
+        "weight scale": "hidden weights scaled",
+        "input law": "inputs of another law (each context divided by its norm and scaled to that of the task's own)",
+        "inputs": "inputs of a skewed covariance, in half the dimensions, or with all examples in one orthant",
+        "query": "a query that is orthogonal to all examples (of which there are fewer than dimensions then) or is one "
+        "of them",
+        "label noise": "noise on the labels",
+        "distractors": "so many labels of the context replaced by random ones",
+    }
+    return "; ".join(words[kind] for kind in dict.fromkeys(shift.kind for shift in shifts))
+
+
+def _distance_finding(apart: Mapping[str, Apart], rival: str, shifts: Sequence[Shift]) -> Finding:
+    ours = apart[MODEL]
+    largest = ours.largest
+    worst = shifts[ours.worst]
+    twins = [found.largest for name, found in apart.items() if name != MODEL]
+    return Finding(
+        id="algorithm.out_of_distribution",
+        claim=f"Off its training distribution it answers as {rival} does: the mean squared distance of their answers "
+        f"is less than {SHIFT_TOLERANCE:.0%} of the mean squared target under every shift",
+        statistic="largest_squared_distance_over_squared_target",
+        estimate=largest.estimate,
+        ci=(largest.low, largest.high),
+        controls={"random_init (lowest)": min(twin.estimate for twin in twins)},
+        verdict=_judge(largest, SHIFT_TOLERANCE, twins),
+        reason=f"the distance at the worst of {len(shifts)} shifts ({worst.kind} {_short(worst.value)}); supported "
+        f"when the interval, which allows for the choice, stays below {SHIFT_TOLERANCE:g} and below every untrained "
+        "twin's",
+        details={
+            "distance by shift": {
+                f"{s.kind} {_short(s.value)}": float(d) for s, d in zip(shifts, ours.by_shift, strict=True)
+            }
+        },
+    )
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def _finding(factors: Mapping[str, Apart], twins: Sequence[str], rival: Descent, shifts: Sequence[Shift]) -> Finding:
     ours = factors[MODEL]
     largest = ours.largest
     bound = 1 + SHIFT_TOLERANCE

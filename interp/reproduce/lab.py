@@ -8,7 +8,7 @@ from typing import Any
 from interp._records import from_record, to_record
 from interp._seeds import derive_seed
 from interp.models.folders import load_folder, read_config
-from interp.models.transformer import RegressionTransformer
+from interp.models.regressor import RegressionModel
 from interp.models.zoo import zoo_entries
 from interp.solvers import AbstractSolver, tune
 from interp.tasks import Prompts, Task
@@ -98,7 +98,7 @@ class Lab:
             self.record.append(noted)
 
 
-def model_of(run: Run) -> RegressionTransformer:
+def model_of(run: Run) -> RegressionModel:
     """The trained model of a run."""
     return load_folder(run.folder)
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from interp.solvers.regressions import Spectrum
 from interp.solvers.search import Range
 from interp.solvers.spectral import Responses, unroll
+from interp.solvers.step_size import Normalization, divisor, step_sizes
 from interp.solvers.stepwise import StepValues, StepwiseSolver
 
 
@@ -29,14 +29,14 @@ class GradientDescent(StepwiseSolver):
     stepwise: ClassVar[tuple[str, ...]] = ("lr",)
 
     lr: float | tuple[float, ...] = 0.01
-    normalize: Literal["mean", "sum"] = "mean"
+    normalize: Normalization = "mean"
 
     def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
         """``(1 - (1 - lr lambda)^k) / lambda``, accurate for small lr lambda too. Own step sizes are unrolled."""
         if isinstance(self.lr, tuple):
             return self.unrolled(spectrum, steps, self.values_by_step(max(steps)))
         eigenvalues = spectrum.eigenvalues
-        shrink = self.lr / self._divisor(spectrum) * eigenvalues
+        shrink = self.lr / divisor(spectrum, self.normalize) * eigenvalues
         k = torch.tensor(steps, dtype=shrink.dtype, device=shrink.device)[:, None, None, None]
         # expm1 and log1p keep the digits that 1 - (1 - s)^k loses for small s. Large s lose none and may pass
         # 1; powers are slow, so only large s are raised to them.
@@ -47,18 +47,13 @@ class GradientDescent(StepwiseSolver):
 
     def unrolled(self, spectrum: Spectrum, steps: Sequence[int], values: StepValues) -> Responses:
         """The recursion ``g <- g + lr (1 - lambda g)``, which keeps the digits of small lr lambda."""
-        eigenvalues, divisor = spectrum.eigenvalues, self._divisor(spectrum)
+        eigenvalues, n = spectrum.eigenvalues, divisor(spectrum, self.normalize)
 
         def update(k: int, response: Tensor) -> Tensor:
-            return response + values["lr"][k] / divisor * (1 - eigenvalues * response)
+            return response + values["lr"][k] / n * (1 - eigenvalues * response)
 
         return unroll(torch.zeros_like(eigenvalues), update, steps, read=lambda response: response)
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """The step size, from a thousandth of the edge of stability to five times beyond it."""
-        edge = 2 / spectrum.top
-        unit = spectrum.longest if self.normalize == "mean" else 1
-        return {"lr": Range(1e-3 * edge * unit, 5 * edge * unit, log=True)}
-
-    def _divisor(self, spectrum: Spectrum) -> Float[Tensor, "1 prefix 1"] | float:
-        return spectrum.n_examples.clamp(min=1) if self.normalize == "mean" else 1.0
+        return {"lr": step_sizes(spectrum, self.normalize, 1e-3, 5.0)}

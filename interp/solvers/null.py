@@ -9,33 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.solvers.regressions import Regressions
-from interp.solvers.solver import AbstractSolver
-from interp.solvers.trace import STATUS_CODES, SolverTrace, Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class NullPredictor(AbstractSolver):
-    """A one-shot predictor that ignores the query; its weight vector is 0."""
-
-    default_steps: ClassVar[tuple[int, ...]] = (1,)
-
-    @final
-    def trace(self, problems: Regressions, steps: Sequence[int]) -> SolverTrace:
-        """Its constant predictions, zero weights, and the status CONVERGED."""
-        predictions = self.predict(problems, steps)
-        prompts, dim = problems.xs.shape[0], problems.xs.shape[-1]
-        shape = (len(steps), prompts, len(problems.prefixes))
-        return SolverTrace(
-            steps=tuple(steps),
-            predictions=predictions,
-            weights=problems.xs.new_zeros(*shape, dim),
-            statuses=torch.full(shape, STATUS_CODES.index(Status.CONVERGED), device=problems.xs.device),
-        )
+from interp.solvers.weightless import WeightlessPredictor
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ZeroPredictor(NullPredictor):
+class ZeroPredictor(WeightlessPredictor):
     """Predicts 0."""
 
     name: ClassVar[str] = "zero"
@@ -47,7 +26,7 @@ class ZeroPredictor(NullPredictor):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MeanPredictor(NullPredictor):
+class MeanPredictor(WeightlessPredictor):
     """Predicts the mean of the targets seen so far, and 0 before the first."""
 
     name: ClassVar[str] = "mean"

@@ -6,9 +6,11 @@ from functools import cached_property
 from typing import Self
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.solvers.lasso_path import LassoPath
 from interp.tasks import Prompts
 
 RANK_TOLERANCE = 1e-12
@@ -41,6 +43,12 @@ class Spectrum:
     def longest(self) -> int:
         """Number of examples in the longest prefix."""
         return int(self.n_examples.max().item())
+
+    def weights(self, coordinates: Float[Tensor, "step prompt prefix dim"]) -> Float[Tensor, "step prompt prefix dim"]:
+        """The weight vectors that have these coordinates along the eigenvectors."""
+        # [prompt prefix dim dim] @ [prompt prefix dim step]: one batched product for all steps
+        columns = rearrange(coordinates, "step prompt prefix dim -> prompt prefix dim step")
+        return rearrange(self.vectors @ columns, "prompt prefix dim step -> step prompt prefix dim")
 
     def split(self, n_prompts: int) -> Iterator[Self]:
         """The same spectrum in blocks of at most ``n_prompts`` prompts, in order."""
@@ -115,6 +123,11 @@ class Regressions:
     def query_moments(self) -> Float[Tensor, "prompt prefix query dim"]:
         """``(Q^T x_query) * (Q^T X^T y)``: a spectral solver's prediction is its response times this, summed."""
         return (self.queries @ self.spectrum.vectors) * self.spectrum.moment[:, :, None, :]
+
+    @cached_property
+    def lasso_path(self) -> LassoPath:
+        """The lasso's solutions for every penalty, so that a search for the best follows the path once."""
+        return LassoPath.of(*self.sums())
 
     def sums(self) -> tuple[Float[Tensor, "prompt prefix dim dim"], Float[Tensor, "prompt prefix dim"]]:
         """``X^T X`` and ``X^T y`` of every prefix."""

@@ -33,9 +33,9 @@ class Ridge(SpectralSolver):
         inverse = 1 / (spectrum.eigenvalues + self.alpha)
         return inverse.expand(len(steps), *inverse.shape)
 
-    def fixed_point(self, eigenvalues: Tensor) -> Tensor:
+    def fixed_point(self, spectrum: Spectrum) -> Tensor:
         """Ridge is its own goal."""
-        return 1 / (eigenvalues + self.alpha)
+        return 1 / (spectrum.eigenvalues + self.alpha)
 
     def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
         """From no penalty to ten times the leading eigenvalue, beyond which ridge is one scaled gradient step."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,20 +33,18 @@ class SpectralSolver(AbstractSolver):
     def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
         """g_k at every eigenvalue. Must be finite at 0 unless the solver diverges; the moment vanishes there."""
 
-    def fixed_point(self, eigenvalues: Float[Tensor, "prompt prefix dim"]) -> Float[Tensor, "prompt prefix dim"]:
+    def fixed_point(self, spectrum: Spectrum) -> Float[Tensor, "prompt prefix dim"]:
         """The response that the solver tends to on the range of S: that of least squares unless overridden."""
-        return 1 / eigenvalues
+        return 1 / spectrum.eigenvalues
 
     @final
     def trace(self, problems: Regressions, steps: Sequence[int]) -> SolverTrace:
         """Iterates on the given problems, from their shared eigendecomposition."""
         spectrum = problems.spectrum
         response = self._range_response(spectrum, steps)
-        # [prompt prefix dim dim] @ [prompt prefix dim step]: one batched product for all steps
-        along_axes = rearrange(response * spectrum.moment, "step prompt prefix dim -> prompt prefix dim step")
-        weights = rearrange(spectrum.vectors @ along_axes, "prompt prefix dim step -> step prompt prefix dim")
+        weights = spectrum.weights(response * spectrum.moment)
         predictions = torch.einsum("sptd,ptqd->sptq", weights, problems.queries).flatten(2)
-        residual = 1 - response / self.fixed_point(spectrum.eigenvalues)
+        residual = 1 - response / self.fixed_point(spectrum)
         return SolverTrace(
             steps=tuple(steps),
             predictions=predictions,

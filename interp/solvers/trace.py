@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.solvers.regressions import Spectrum
+
 
 class Status(Enum):
     """How a solver stands at a step. The value says it in words."""
@@ -42,6 +44,11 @@ class SolverTrace:
         return STATUS_CODES[int(self.statuses[last].max())]
 
 
+NOTHING_LEFT = 1e-6
+"""A solver that lacks less than this share of its solution has converged; one that lacks this more than all of it at
+the start has diverged."""
+
+
 def classify(
     residual: Float[Tensor, "step prompt prefix dim"],
     eigenvalues: Float[Tensor, "prompt prefix dim"],
@@ -56,8 +63,29 @@ def classify(
     worst = missing.amax(-1)
     leading = missing[..., -1]  # eigenvalues ascend
     code = torch.full(worst.shape, STATUS_CODES.index(Status.RUNNING), device=worst.device)
-    code[worst < 1e-6] = STATUS_CODES.index(Status.CONVERGED)
+    code[worst < NOTHING_LEFT] = STATUS_CODES.index(Status.CONVERGED)
     begun = torch.tensor(steps, device=worst.device)[:, None, None] > 0
     code[begun & ((leading - 1).abs() < 1e-9)] = STATUS_CODES.index(Status.STALLED)
-    code[~(worst <= 1 + 1e-6)] = STATUS_CODES.index(Status.DIVERGED)
+    code[~(worst <= 1 + NOTHING_LEFT)] = STATUS_CODES.index(Status.DIVERGED)
+    return code
+
+
+def classify_fit(
+    weights: Float[Tensor, "step prompt prefix dim"], spectrum: Spectrum
+) -> Int[Tensor, "step prompt prefix"]:
+    """Status codes from the fit to the examples, for weights that are no scalar function of S times X^T y.
+
+    ``|X (w - w*)| / |X w*|`` with the least-squares solution w* is the share of the fit still missing: 1 at w = 0, as
+    in `classify`. Weights that fit worse than 0 does have diverged.
+    """
+    eigenvalues = spectrum.eigenvalues
+    roots = eigenvalues.sqrt()
+    # Along an eigenvector X w* is the moment over the root of the eigenvalue.
+    goal = torch.where(eigenvalues > 0, spectrum.moment / roots, 0.0)
+    along = torch.einsum("sptd,ptde->spte", weights, spectrum.vectors)
+    missing, whole = (roots * along - goal).norm(dim=-1), goal.norm(dim=-1)
+    share = torch.where(missing > 0, missing / whole, missing)
+    code = torch.full(share.shape, STATUS_CODES.index(Status.RUNNING), device=share.device)
+    code[share < NOTHING_LEFT] = STATUS_CODES.index(Status.CONVERGED)
+    code[~(share <= 1 + NOTHING_LEFT)] = STATUS_CODES.index(Status.DIVERGED)
     return code

@@ -2,23 +2,33 @@
 
 from interp.tasks.any_task import AnyTask
 from interp.tasks.covariance import ConditionNumber, Covariance, Eigenvalues, Isotropic
+from interp.tasks.functions import AbstractFunctions
+from interp.tasks.garg import garg_shifts
 from interp.tasks.laws import InputLaw
 from interp.tasks.linear import LinearRegression
+from interp.tasks.networks import ReluNetworks
 from interp.tasks.prompts import Prompts
+from interp.tasks.queries import QueryLaw
 from interp.tasks.sine import SineWaves
 from interp.tasks.task import Task
 from interp.tasks.tokens import TokenLayout
+from interp.tasks.trees import DecisionTrees
 
 __all__ = [
+    "AbstractFunctions",
     "AnyTask",
     "ConditionNumber",
     "Covariance",
+    "DecisionTrees",
     "Eigenvalues",
     "InputLaw",
     "Isotropic",
     "LinearRegression",
     "Prompts",
+    "QueryLaw",
+    "ReluNetworks",
     "SineWaves",
     "Task",
     "TokenLayout",
+    "garg_shifts",
 ]

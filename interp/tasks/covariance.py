@@ -9,7 +9,8 @@ from torch import Tensor
 
 from interp._seeds import make_generator
 
-Rotation = Literal["prompt", "fixed"]
+Rotation = Literal["prompt", "batch", "fixed"]
+"""Who shares a random rotation: nobody, all prompts of one sample (Fu et al.'s released code), or the whole task."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Eigenvalues:
 
     values: tuple[float, ...]
     rotation: Rotation = "prompt"
-    """``prompt``: a new random rotation for each prompt; ``fixed``: one rotation for the whole task."""
+    """``prompt``: a new random rotation for each prompt; ``batch``: one for each sample, a function of its seed;
+    ``fixed``: one rotation for the whole task."""
     kind: Literal["eigenvalues"] = "eigenvalues"
 
     def __post_init__(self) -> None:
@@ -56,7 +58,8 @@ def input_maps(covariance: Covariance, dim: int, n_prompts: int, seed: int) -> F
     """Symmetric square roots of the covariance, one per prompt, or None where they are the identity.
 
     Isotropic inputs z become ``z @ map``. The rotations are uniform on the orthogonal group and a function of
-    ``seed``, or of the dimension alone for a fixed rotation, so that every sample of a task shares it.
+    ``seed``, or of the dimension alone for a fixed rotation, so that every sample of a task shares it. Raises
+    ValueError for a number of eigenvalues that is not the dimension.
     """
     if isinstance(covariance, Isotropic):
         return None
@@ -73,12 +76,13 @@ def input_maps(covariance: Covariance, dim: int, n_prompts: int, seed: int) -> F
         variances *= dim / variances.sum()
     fixed = covariance.rotation == "fixed"
     generator = make_generator("fixed rotation", dim) if fixed else make_generator(seed, "rotation")
-    rotation = _random_rotations(1 if fixed else n_prompts, dim, generator)
+    rotation = random_rotations(n_prompts if covariance.rotation == "prompt" else 1, dim, generator)
     roots = torch.einsum("pij,j,pkj->pik", rotation, variances.sqrt(), rotation)
     return roots.expand(n_prompts, dim, dim).float()
 
 
-def _random_rotations(n: int, dim: int, generator: torch.Generator) -> Float[Tensor, "n dim dim"]:
+def random_rotations(n: int, dim: int, generator: torch.Generator) -> Float[Tensor, "n dim dim"]:
+    """Orthogonal matrices, uniform on the group (so half of them reflect too), in float64."""
     gaussian = torch.randn(n, dim, dim, generator=generator, dtype=torch.float64)
     q, r = torch.linalg.qr(gaussian)
     # QR alone is not uniform over the group; making the diagonal of R positive is what makes it so.

@@ -25,10 +25,11 @@ class Prompts:
     n_queries: int = 1
     """How many of the last points ask about the same context."""
     input_map: Float[Tensor, "prompt dim dim"] | None = None
-    """The linear map that made these inputs out of isotropic ones, where it is not the identity: the covariance's, the
-    division by the norm of a context, or both."""
+    """The linear map that made these inputs out of isotropic ones, where it is not the identity: the product of the
+    covariance's, the projection onto a subspace and the division by the norm of a context, of those there are."""
     function: Float[Tensor, "prompt parameter"] | None = None
-    """What fixes each prompt's function where that is not linear in x: for sine waves amplitude and phase."""
+    """What fixes each prompt's function where that is not linear in x: for sine waves amplitude and phase, for networks
+    their weights, for trees the coordinates and leaves."""
 
     def __post_init__(self) -> None:
         if self.xs.ndim != 3:

@@ -8,8 +8,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp._files import write_atomically
+from interp.models.build import build_model
 from interp.models.folders import named_weights, read_safetensors, read_shape
-from interp.models.transformer import RegressionTransformer
+from interp.models.regressor import RegressionModel
 
 PER_DECADE = 8
 """Checkpoints kept per factor of ten in steps."""
@@ -83,13 +84,13 @@ def _optimizer_state(tensors: dict[str, Tensor], name: str, device: torch.device
     return state
 
 
-def load_checkpoint(folder: Path | str, step: int) -> RegressionTransformer:
+def load_checkpoint(folder: Path | str, step: int) -> RegressionModel:
     """The model of a run as it was after ``step`` updates.
 
     Raises FileNotFoundError for a step without a checkpoint; `checkpoint_steps` lists those there are.
     """
     folder = Path(folder)
     cfg, task, _ = read_shape(folder)
-    model = RegressionTransformer(cfg, task)
+    model = build_model(cfg, task)
     restore_checkpoint(folder, step, model)
     return model

@@ -11,6 +11,7 @@ from interp._names import unknown_name
 from interp._progress import track
 from interp._records import from_record, to_record
 from interp._seeds import derive_seed
+from interp.models.build import build_model
 from interp.models.folders import (
     WEIGHTS,
     ModelInfo,
@@ -22,7 +23,7 @@ from interp.models.folders import (
     weights_checksum,
     write_config,
 )
-from interp.models.transformer import RegressionTransformer
+from interp.models.regressor import RegressionModel
 from interp.tasks import Prompts
 from interp.training.checkpoints import checkpoint_path, checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
 from interp.training.metrics import METRICS, MetricsLog
@@ -41,7 +42,7 @@ def train(
     device: torch.device | str = "cpu",
     resume: bool = False,
     force: bool = False,
-) -> RegressionTransformer:
+) -> RegressionModel:
     """Train a model by its recipe, into a run folder if ``out`` is given.
 
     The data of update s depend on (seed, s) alone, so a run that was killed and is resumed ends with the weights of
@@ -54,7 +55,7 @@ def train(
     if resume and force:
         raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
     folder = None if out is None else Path(out)
-    model = RegressionTransformer(recipe.model, recipe.task, seed=seed).to(device)
+    model = build_model(recipe.model, recipe.task, seed=seed).to(device)
     optimizer = torch.optim.AdamW(
         _trained(model, recipe), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
@@ -106,7 +107,7 @@ def train(
     return model
 
 
-def _trained(model: RegressionTransformer, recipe: Recipe) -> list[torch.nn.Parameter]:
+def _trained(model: RegressionModel, recipe: Recipe) -> list[torch.nn.Parameter]:
     """The parameters that the recipe trains; the frozen ones take no gradient. Raises ValueError for unknown names."""
     known = {path.rsplit(".", 1)[-1] for path, _ in model.named_parameters()}
     for name in recipe.frozen:
@@ -122,16 +123,17 @@ def _trained(model: RegressionTransformer, recipe: Recipe) -> list[torch.nn.Para
 
 def training_prompts(recipe: Recipe, seed: int, step: int) -> Prompts:
     """The prompts of update ``step`` (0, 1, ...), whatever the updates before it drew."""
-    return recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+    drawn = derive_seed(seed, "training data", step)
+    if recipe.curriculum is not None:
+        return recipe.curriculum.sample(recipe.task, recipe.batch_size, drawn, step)
+    return recipe.task.sample(recipe.batch_size, seed=drawn)
 
 
-def _update(
-    model: RegressionTransformer, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, step: int
-) -> Tensor:
+def _update(model: RegressionModel, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, step: int) -> Tensor:
     """One update; returns the loss before it."""
     prompts = training_prompts(recipe, seed, step)
     predictions = model(model.tokens(prompts))
-    targets = prompts.ys[:, list(model.predicted_points)].to(predictions)
+    targets = prompts.ys[:, -predictions.shape[1] :].to(predictions)  # every point, or the query alone
     loss = 0.5 * (predictions - targets).square().mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -151,7 +153,7 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
             raise FileExistsError(f"{folder} exists and is not a run of ours; give another --out.")
         if not force:
             raise FileExistsError(f"{folder} holds a run already; --resume goes on with it, --force replaces it.")
-        _clear_run(folder)
+        clear_run(folder)
     if taken and resume:
         check_same_run(folder, recipe, seed)
         steps = checkpoint_steps(folder)
@@ -162,7 +164,7 @@ def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: b
     return 0
 
 
-def _clear_run(folder: Path) -> None:
+def clear_run(folder: Path) -> None:
     """Remove what a run wrote, and nothing else."""
     for step in checkpoint_steps(folder):
         checkpoint_path(folder, step).unlink()

@@ -26,7 +26,7 @@ def pack(run: Path | str, name: str, shows: str, *, index: Path = INDEX) -> Path
     run, folder = Path(run), index.parent / name
     model = load_folder(run)
     content = read_config(run)
-    if not content.get("recipe"):
+    if not content.get("recipe") or content.get("source") == "import":
         raise ValueError(f"{run} was not trained by a recipe; the zoo holds models that can be trained again.")
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     for step in checkpoint_steps(folder):

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from interp.models.any_config import AnyModelConfig
 from interp.models.config import TransformerConfig
 from interp.tasks import AnyTask, LinearRegression
+from interp.training.curriculum import Curriculum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class Recipe:
     """
 
     name: str
-    model: TransformerConfig = field(default_factory=TransformerConfig)
+    model: AnyModelConfig = field(default_factory=TransformerConfig)
     task: AnyTask = field(default_factory=LinearRegression)
     steps: int = 1000
     """Number of updates."""
@@ -31,6 +33,8 @@ class Recipe:
     """Updates over which lr rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What lr does after the warm-up: stay, or fall to 0 along half a cosine."""
+    curriculum: Curriculum | None = None
+    """Easier prompts for the first updates; those of the task from the start if none."""
     frozen: tuple[str, ...] = ()
     """Parameters that keep their initial values, by the last part of their names, such as ``W_Q``."""
     log_every: int = 10
@@ -58,6 +62,8 @@ class Recipe:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"Recipe {self.name!r}: `clip_norm` must be positive or none, got {self.clip_norm}.")
+        if self.curriculum is not None:
+            self.curriculum.check(self.task, self.name)
         if self.model.dim != self.task.dim:
             raise ValueError(
                 f"Recipe {self.name!r}: the model reads inputs of dim {self.model.dim}, the task draws them of dim "

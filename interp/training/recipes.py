@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from interp._names import unknown_name
 from interp.models.config import TransformerConfig
-from interp.tasks import LinearRegression, SineWaves
+from interp.models.lstm_config import LSTMConfig
+from interp.tasks import ConditionNumber, LinearRegression, SineWaves, TokenLayout
+from interp.training.curriculum import Curriculum, Ramp
 from interp.training.recipe import Recipe
+
+_GARG_LAYOUT = TokenLayout(kind="interleaved", y_position="first", y_slot="shared")
 
 _REGRESSION = LinearRegression(dim=10, n_points=11, inputs="uniform")
 
+# Initial weights 500 times the published variance: see "The saddle at 0.388" in docs/design-notes.md.
+_ONE_LAYER = TransformerConfig(dim=10, n_layers=1, attention="linear", init_variance=1.0)
+
 _LSA_1LAYER = Recipe(
     name="lsa-1layer",
-    # Initial weights 500 times the published variance: see "The saddle at 0.388" in docs/design-notes.md.
-    model=TransformerConfig(dim=10, n_layers=1, attention="linear", init_variance=1.0),
+    model=_ONE_LAYER,
     task=_REGRESSION,
     steps=3000,
     batch_size=2048,
@@ -26,7 +33,7 @@ _LSA_1LAYER = Recipe(
 _LSA_1LAYER_PUBLISHED = replace(
     _LSA_1LAYER,
     name="lsa-1layer-published",
-    model=replace(_LSA_1LAYER.model, init_variance=0.002),
+    model=replace(_ONE_LAYER, init_variance=0.002),
     schedule="constant",
     keep_every=100,
 )
@@ -106,8 +113,76 @@ def _sine(name: str, *, descent: bool) -> Recipe:
     )
 
 
+def _gaussian(dim: int, n_points: int) -> LinearRegression:
+    return LinearRegression(dim=dim, n_points=n_points, inputs="gaussian")
+
+
+def _garg(name: str, task: LinearRegression, *, n_layers: int, width: int, n_heads: int) -> Recipe:
+    """A GPT-2 on x, y, x, y, ..., as Garg et al. (2022, appendix A) shape and train it."""
+    return Recipe(
+        name=name,
+        model=TransformerConfig(
+            dim=task.dim,
+            layout=_GARG_LAYOUT,
+            n_layers=n_layers,
+            n_heads=n_heads,
+            width=width,
+            attention="softmax",
+            causal=True,
+            query_in_context=True,
+            layer_norm=True,
+            mlp="gelu_new",
+            positions="learned",
+            n_ctx=2 * task.n_points,
+            read_in="linear",
+            readout="linear",
+            bias=True,
+            init="gpt2",
+        ),
+        task=task,
+        steps=500_000,
+        batch_size=64,
+        lr=1e-4,
+        curriculum=Curriculum(dims=Ramp(start=-(-task.dim // 4)), points=Ramp(start=min(task.n_points, 11), step=2)),
+        log_every=50,
+        resume_every=2000,
+    )
+
+
+def _tiny(name: str = "", *, width: int = 64, **task: Any) -> Recipe:
+    """`garg-tiny`, an hour's training on one core, or a variation of it.
+
+    Inputs of so few coordinates need no curriculum. With ten times the published learning rate, falling to 0, a few
+    per cent of the published updates are enough.
+    """
+    regression = LinearRegression(dim=5, n_points=16, inputs="gaussian", **task)
+    return replace(
+        _garg(f"garg-tiny{name}", regression, n_layers=8, width=width, n_heads=4),
+        steps=30_000,
+        lr=1e-3,
+        clip_norm=1.0,
+        warmup=1000,
+        schedule="cosine",
+        curriculum=None,
+        log_every=10,
+        resume_every=500,
+    )
+
+
+def _lstm() -> Recipe:
+    """The control of Fu et al. (2023, section 5.5): an LSTM on the prompts of `garg-tiny`."""
+    tiny = _tiny("-lstm")
+    return replace(
+        tiny, model=LSTMConfig(dim=tiny.task.dim, layout=_GARG_LAYOUT, n_layers=4, width=64), lr=3e-3, clip_norm=1.0
+    )
+
+
 DEPTHS = range(2, 9)
 """Numbers of layers of the deep recipes, looped and not."""
+
+
+HIDDEN_SIZES = (8, 16, 32, 64)
+"""Widths of the stream of the hidden-size series (Fu et al. 2023, section 5.4); the last is `garg-tiny`'s own."""
 
 
 def _all() -> Iterator[Recipe]:
@@ -121,6 +196,14 @@ def _all() -> Iterator[Recipe]:
         yield _softmax(1, layer_norm=layer_norm)
     yield _sine("sine-mlp", descent=False)
     yield _sine("sine-mlp-gd", descent=True)
+    yield _garg("garg-standard", _gaussian(20, 41), n_layers=12, width=256, n_heads=8)
+    yield _garg("garg-small", _gaussian(10, 21), n_layers=12, width=128, n_heads=4)
+    yield _tiny()
+    yield _tiny("-noisy", noise_std=0.5)
+    yield _tiny("-skewed", covariance=ConditionNumber(value=100.0))
+    for width in HIDDEN_SIZES[:-1]:
+        yield _tiny(f"-width{width}", width=width)
+    yield _lstm()
 
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _all()}

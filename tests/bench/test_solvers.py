@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from interp.bench import BenchOptions
+from interp.bench.each_solver import EachWorkload, compare_each
 from interp.bench.heat_map import Sample, Workload, heat_map
+from interp.bench.plain_each import rivals
 from interp.bench.plain_solvers import (
     cosines_one_by_one,
     from_scratch,
     keeping_the_trajectory,
     predict_one_by_one,
 )
-from interp.bench.solvers import compare
+from interp.bench.solvers import compare, compare_heat_maps
+from interp.solvers import NULL_SOLVERS, SOLVERS, GradientDescent
 
 EVERY_PREFIX = Sample(n_prompts=3, prefixes=(1, 2, 3, 4, 5, 6))
 SMALL = Workload(
@@ -25,6 +28,9 @@ SMALL = Workload(
     trajectory=EVERY_PREFIX,
     similarity_prompts=3,
 )
+
+
+SMALL_EACH = EachWorkload(n_prompts=3, n_points=8, dim=4, sample=Sample(n_prompts=1, prefixes=(1, 2, 3, 4, 5, 6, 7)))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def test_cosines_one_by_one_are_our_similarities_of_errors(drawn):
 
 
 def test_each_plain_way_is_one_comparison_and_agrees_with_ours():
-    published, trajectory = compare(BenchOptions(repeats=2), SMALL)
+    published, trajectory = compare_heat_maps(BenchOptions(repeats=2), SMALL)
     assert [published.reference_name, trajectory.reference_name] == ["published", "trajectory"]
     assert [published.required_ratio, trajectory.required_ratio] == [3000, 100]
     for comparison in (published, trajectory):
@@ -66,7 +72,7 @@ def test_each_plain_way_is_one_comparison_and_agrees_with_ours():
 
 def test_a_sample_is_named_in_the_note():
     sampled = replace(SMALL, scratch=Sample(n_prompts=1, prefixes=(2, 5)), similarity_prompts=2)
-    note = compare(BenchOptions(repeats=1), sampled)[0].note
+    note = compare_heat_maps(BenchOptions(repeats=1), sampled)[0].note
     assert note == (
         "every step count from scratch, prompt by prompt and prefix by prefix; measured on the CPU on 2 of "
         "18 problems (1 of 3 prompts, 2 of 6 prefixes, all 7 step counts), cosines on 2 prompts, "
@@ -80,7 +86,7 @@ def test_a_way_that_computes_something_else_stops_the_comparison(monkeypatch):
 
     monkeypatch.setattr("interp.bench.solvers.from_scratch", other_step_size)
     with pytest.raises(ValueError, match=r"predictions and those of the 'published' way disagree: expected a largest"):
-        compare(BenchOptions(repeats=1), SMALL)
+        compare_heat_maps(BenchOptions(repeats=1), SMALL)
 
 
 def test_the_default_workload_is_that_of_the_published_heat_maps():
@@ -103,5 +109,44 @@ def test_a_sample_beyond_the_workload_is_refused():
 
 def test_the_threads_of_pytorch_are_as_before():
     before = torch.get_num_threads()
-    compare(BenchOptions(repeats=1), SMALL)
+    compare(BenchOptions(repeats=1), SMALL, SMALL_EACH)
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture(scope="module")
+def each():
+    return compare_each(BenchOptions(repeats=2), SMALL_EACH)
+
+
+def test_every_solver_that_knows_something_is_compared_once(each):
+    names = [comparison.unit.removesuffix(" at every prefix") for comparison in each]
+    assert sorted(names) == sorted(SOLVERS.keys() - set(NULL_SOLVERS))
+
+
+def test_every_solver_agrees_with_its_plain_loop(each):
+    for comparison in each:
+        # Coordinate descent stops at its own tolerance; all others are exact.
+        assert comparison.largest_difference < (1e-5 if comparison.unit.startswith("lasso") else 1e-8), comparison.unit
+        assert len(comparison.ours_runs) == len(comparison.reference_runs) == 2
+
+
+def test_both_heat_maps_and_every_solver_make_one_benchmark():
+    found = compare(BenchOptions(repeats=1), SMALL, SMALL_EACH)
+    assert [comparison.reference_name for comparison in found] == ["published", "trajectory"] + ["plain loop"] * 16
+    assert {comparison.part for comparison in found} == {"solvers"}
+
+
+def test_the_sample_of_a_plain_loop_is_named_in_the_note():
+    gd = [rival for rival in rivals() if isinstance(rival.solver, GradientDescent)]
+    (comparison,) = compare_each(BenchOptions(repeats=1), SMALL_EACH, gd)
+    assert comparison.note == (
+        "3 prompts of 8 points in 4 dimensions, 16 step counts up to 1024, lr=0.01, normalize=mean; "
+        "the plain loop was measured on 7 of 21 problems and scaled"
+    )
+
+
+def test_a_loop_that_computes_something_else_stops_the_comparison():
+    gd, ball = (next(r for r in rivals() if r.solver.name == name) for name in ("gd", "heavy-ball"))
+    wrong = replace(gd, predict=ball.predict, steps=ball.steps)
+    with pytest.raises(ValueError, match=r"^Our gd and its plain loop disagree: expected a largest difference of at"):
+        compare_each(BenchOptions(repeats=1), SMALL_EACH, [wrong])

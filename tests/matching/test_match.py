@@ -251,7 +251,7 @@ def test_the_same_call_gives_the_same_table():
 def test_both_measures_at_once_are_those_measures_one_at_a_time():
     model, prompts = noisy("gd:steps=2", 3, n_prompts=32)
     options: dict[str, Any] = {"solvers": ["gd", "newton"], "steps": [1, 2], "controls": []}
-    both = match_measures(model, prompts, **options)
+    both = match_measures(model, prompts, **options).tables
     assert list(both) == ["errors", "weights"]
     for measure, table in both.items():
         assert_frame_equal(table, match_layers(model, prompts, measure=measure, **options))

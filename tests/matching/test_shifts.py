@@ -3,16 +3,17 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
+import torch
 
 import interp
 from interp.matching import compare_under_shift, shifts_of
 from interp.matching.readouts import model_answers, problems_of
-from interp.matching.shifts import LAWS, average_under_shift, loss_factors, losses_under_shift
-from interp.models import descent_twin
-from interp.solvers import Regressions, make_solver
-from interp.tasks import LinearRegression, SineWaves
+from interp.matching.shifts import LAWS, average_under_shift, losses_under_shift
+from interp.models import TransformerConfig, descent_twin
+from interp.models.transformer import RegressionTransformer
+from interp.solvers import Regressions, make_solver, tune
+from interp.tasks import LinearRegression, SineWaves, TokenLayout, garg_shifts
 from tests.errors import raises_exactly
 
 ETA, GAMMA = 0.3, 0.1
@@ -98,65 +99,77 @@ def test_the_table_averages_the_losses_of_the_prompts(models, table):
     assert average_under_shift(losses, shifts).equals(table)
 
 
-@pytest.fixture
-def losses():
-    """Of two predictors under 4 shifts, on 50 prompts."""
-    draws = np.random.default_rng(0).exponential(size=(2, 4, 50))
-    return draws[0], draws[1]
+GAUSSIAN = LinearRegression(dim=3, n_points=7, inputs="gaussian", input_scale=2.0)
 
 
-def test_equal_losses_differ_by_a_factor_of_1(losses):
-    factors = loss_factors(losses[0], losses[0])
-    assert factors.by_shift.tolist() == [1, 1, 1, 1]
-    assert (factors.largest.estimate, factors.largest.low, factors.largest.high) == (1, 1, 1)
+def test_gaussian_inputs_have_the_shifts_of_garg_each_kind_with_the_task_itself():
+    shifts = shifts_of(GAUSSIAN)
+    assert {shift.task for shift in shifts} == set(garg_shifts(GAUSSIAN).values())
+    for kind in ("input scale", "weight scale", "inputs", "query", "label noise"):
+        assert GAUSSIAN in [shift.task for shift in shifts if shift.kind == kind]
+    by_value = {(shift.kind, shift.value): shift.task for shift in shifts}
+    assert len(by_value) == len(shifts) == 19
+    for value in (1 / 3, 1 / 2, 2.0, 3.0):
+        assert by_value["input scale", value] == replace(GAUSSIAN, input_scale=2 * value)
+        assert by_value["weight scale", value] == replace(GAUSSIAN, weight_scale=value)
+    assert by_value["query", "orthogonal"].query == "orthogonal"
+    assert by_value["inputs", "subspace"].subspace == 1
+    assert by_value["label noise", 1.0].noise_std == 1
 
 
-def test_the_factor_counts_up_and_down_alike(losses):
-    ours, theirs = losses
-    one, other = loss_factors(ours, theirs), loss_factors(theirs, ours)
-    assert one.by_shift.tolist() == pytest.approx(other.by_shift.tolist())
-    assert (one.largest.low, one.largest.high) == pytest.approx((other.largest.low, other.largest.high))
-    assert one.worst == other.worst == one.by_shift.argmax()
-    assert one.largest.low <= one.largest.estimate == one.by_shift.max() <= one.largest.high
+def test_a_task_whose_noise_is_the_shifts_own_has_it_once():
+    noisy = [shift for shift in shifts_of(replace(GAUSSIAN, noise_std=1.0)) if shift.kind == "label noise"]
+    assert [(shift.value, shift.task.noise_std) for shift in noisy] == [(1, 1)]
 
 
-def test_a_constant_factor_is_known_exactly(losses):
-    factors = loss_factors(losses[0] * np.array([1, 2, 1 / 3, 1])[:, None], losses[0])
-    assert factors.by_shift.tolist() == pytest.approx([1, 2, 3, 1])
-    assert factors.worst == 2
-    assert (factors.largest.low, factors.largest.high) == pytest.approx((3, 3))
+@pytest.fixture(scope="module")
+def interleaved():
+    """An untrained model that predicts at every point."""
+    cfg = TransformerConfig(
+        dim=3,
+        n_layers=2,
+        n_heads=2,
+        width=8,
+        attention="softmax",
+        causal=True,
+        query_in_context=True,
+        layout=TokenLayout(kind="interleaved", y_position="first", y_slot="shared"),
+        positions="learned",
+        n_ctx=14,
+        read_in="linear",
+        readout="linear",
+        init_variance=1.0,
+    )
+    return RegressionTransformer(cfg, GAUSSIAN, seed=0)
 
 
-def test_the_interval_holds_the_true_largest_factor_although_it_is_picked():
-    """Ten shifts at which the expected losses are equal: the largest factor in the sample is always above 1."""
-    rng = np.random.default_rng(1)
-    found = [loss_factors(*rng.exponential(size=(2, 10, 100))).largest for _ in range(100)]
-    assert min(interval.estimate for interval in found) > 1
-    assert sum(interval.low == 1 for interval in found) >= 90
+def test_a_model_that_predicts_at_every_point_is_judged_at_the_last_one(interleaved):
+    shifts = shifts_of(GAUSSIAN)
+    losses = losses_under_shift({"model": interleaved}, shifts, n_prompts=8, seed=5)["model"]
+    for shift, found in zip(shifts, losses, strict=True):
+        prompts = shift.task.sample(8, seed=5)
+        with torch.no_grad():
+            error = interleaved(interleaved.tokens(prompts))[:, -1] - prompts.ys[:, -1]
+        assert found.tolist() == pytest.approx((0.5 * error.square()).tolist(), rel=1e-4)
 
 
-def test_the_interval_holds_a_true_factor_that_stands_out():
-    rng = np.random.default_rng(2)
-    true = np.ones((10, 1))
-    true[3] = 1.5
-    found = [loss_factors(true * draws[0], draws[1]).largest for draws in rng.exponential(size=(100, 2, 10, 100))]
-    assert sum(interval.low <= 1.5 <= interval.high for interval in found) >= 90
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_a_solver_may_be_asked_beside_a_model(interleaved, n_steps):
+    solvers = {name: tune(name, GAUSSIAN.sample(64), n_steps) for name in ("ols", "gd")}
+    shifts = shifts_of(GAUSSIAN)
+    losses = losses_under_shift({"model": interleaved, **solvers}, shifts, n_prompts=16, seed=5)
+    for name, tuned in solvers.items():
+        for shift, found in zip(shifts, losses[name], strict=True):
+            prompts = shift.task.sample(16, seed=5)
+            last = tuned.solver.run(prompts.xs, prompts.ys, [n_steps]).predictions[0, :, -1]
+            assert found.tolist() == pytest.approx(
+                (0.5 * (last - prompts.ys[:, -1]).square()).tolist(), rel=1e-6, abs=1e-9
+            )
 
 
-def test_one_loss_that_is_not_finite_is_infinitely_far_and_two_say_nothing(losses):
-    ours, theirs = (values.copy() for values in losses)
-    ours[1, 0] = theirs[1, 3] = np.inf
-    factors = loss_factors(ours, theirs)
-    assert factors.by_shift[1] == 1
-    assert math.isfinite(factors.largest.high)
-    ours[2, 0] = np.nan
-    factors = loss_factors(ours, theirs)
-    assert factors.by_shift.tolist() == [1, 1, math.inf, 1]
-    assert factors.worst == 2
-    assert factors.largest.low == math.inf
-
-
-def test_where_nothing_is_finite_nothing_is_known(losses):
-    nowhere = np.full((4, 50), np.inf)
-    largest = loss_factors(nowhere, nowhere).largest
-    assert (largest.low, largest.high) == (1, math.inf)
+def test_least_squares_is_exact_under_all_shifts_of_garg_but_two():
+    """It answers 0 to an orthogonal query, and noise it cannot know."""
+    shifts = shifts_of(GAUSSIAN)
+    table = compare_under_shift({"ols": tune("ols", GAUSSIAN.sample(64))}, shifts, n_prompts=64, seed=0)
+    wrong = {(row["shift"], row["value"]) for row in table[table["loss"] > 1e-3].to_dict("records")}
+    assert wrong == {("query", "orthogonal"), ("label noise", 1.0)}

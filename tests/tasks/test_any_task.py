@@ -5,7 +5,16 @@ from typing import Any, get_args
 import pytest
 
 from interp._records import from_record, to_record
-from interp.tasks import AnyTask, ConditionNumber, LinearRegression, SineWaves, Task
+from interp.tasks import (
+    AnyTask,
+    ConditionNumber,
+    DecisionTrees,
+    LinearRegression,
+    ReluNetworks,
+    SineWaves,
+    Task,
+    garg_shifts,
+)
 from tests.errors import raises_exactly
 
 
@@ -16,19 +25,25 @@ class Holder:
     task: AnyTask
 
 
-KINDS = "'linear_regression' or 'sine_waves'"
+KINDS = "'linear_regression' or 'sine_waves' or 'relu_networks' or 'decision_trees'"
 TASKS = [
     LinearRegression(),
     LinearRegression(inputs="laplace", normalize_context=True, distractors=3, covariance=ConditionNumber(value=4.0)),
     SineWaves(),
     SineWaves(n_points=4, low=-1.0, high=2.5, coupled=True),
+    LinearRegression(sparsity=3, covariance=ConditionNumber(value=4.0, rotation="batch")),
+    ReluNetworks(),
+    ReluNetworks(dim=3, n_points=5, hidden=7),
+    DecisionTrees(),
+    DecisionTrees(dim=3, n_points=5, depth=2),
+    *garg_shifts(LinearRegression(inputs="gaussian")).values(),
 ]
 
 
 def test_it_lists_the_tasks_under_kinds_of_their_own():
     tasks = get_args(get_args(AnyTask)[0])
     assert all(isinstance(task(), Task) for task in tasks)
-    assert len({task.kind for task in tasks}) == len(tasks) == 2
+    assert len({task.kind for task in tasks}) == len(tasks) == 4
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
@@ -59,11 +74,17 @@ def test_fields_that_a_record_lacks_have_their_defaults():
             "does not describe a valid SineWaves: value: Value error, "
             "`low` must lie below `high`, both finite; got 7.0 and 5.0..",
         ),
+        (
+            {"kind": "decision_trees", "depth": 0},
+            "does not describe a valid DecisionTrees: value: Value error, "
+            "`depth` must lie in 1..16 (a tree has 2^depth leaves), got 0..",
+        ),
+        ({"kind": "relu_networks", "depth": 3}, "has fields that ReluNetworks does not know: depth."),
         ({"kind": "sine_waves", "noise_std": 0.5}, "has fields that SineWaves does not know: noise_std."),
         *(
             (
                 data,
-                f"needs a field 'kind' that says what it describes, 'linear_regression' or 'sine_waves'; got {came}.",
+                f"needs a field 'kind' that says what it describes, {KINDS}; got {came}.",
             )
             for data, came in [
                 ({"dim": 3}, "none"),

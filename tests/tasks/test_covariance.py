@@ -65,6 +65,23 @@ def test_a_rotation_per_prompt_is_shared_by_none():
     assert (here - there).norm() > 0.1
 
 
+def test_a_rotation_per_batch_is_shared_by_the_prompts_of_one_sample_alone():
+    covariance = Eigenvalues(values=VALUES, rotation="batch")
+    here, again, there = (maps_of(covariance, 4, n_prompts=3, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(here[0], here[2])
+    assert torch.equal(here, again)
+    assert (here[0] - there[0]).norm() > 0.1
+    assert_close(eigenvalues_of(there)[0], torch.tensor(sorted(VALUES), dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+def test_new_queries_of_a_batch_have_its_rotation_whatever_their_seed():
+    task = LinearRegression(dim=3, n_points=4, covariance=ConditionNumber(value=100.0, rotation="batch"))
+    asked = task.requery(task.sample(20, seed=0), n_queries=50, seed=1)
+    assert asked.input_map is not None
+    cube = asked.xs[:, asked.n_examples :] @ torch.linalg.inv(asked.input_map[7])
+    assert 0.49 < cube.abs().max() <= 0.5 + 1e-4  # of any other rotation's inputs some would leave the cube
+
+
 def test_rotations_favour_no_direction():
     """Over random rotations the mean covariance is isotropic, its trace that of the eigenvalues."""
     maps = maps_of(Eigenvalues(values=VALUES), 4, n_prompts=4000, seed=0).double()

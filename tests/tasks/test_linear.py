@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from interp.tasks import ConditionNumber, Eigenvalues, InputLaw, Isotropic, LinearRegression, Prompts, Task
 from tests.errors import raises_exactly
+from tests.tasks.means import SIGMAS, assert_mean
 
 FIXED = Eigenvalues(values=(4.0, 2.0, 1.0, 0.5), rotation="fixed")
 TASKS = {
@@ -23,6 +24,13 @@ TASKS = {
         dim=4, n_points=7, inputs="exponential", covariance=ConditionNumber(value=9.0)
     ),
     "fixed exponential": LinearRegression(dim=4, n_points=7, inputs="exponential", covariance=FIXED),
+    "batch": LinearRegression(dim=4, n_points=7, covariance=ConditionNumber(value=9.0, rotation="batch")),
+    "subspace": LinearRegression(dim=4, n_points=7, inputs="gaussian", subspace=3),
+    "rotated exponential subspace": LinearRegression(
+        dim=4, n_points=7, inputs="exponential", covariance=ConditionNumber(value=9.0), subspace=2
+    ),
+    "normalized subspace": LinearRegression(dim=4, n_points=7, subspace=2, normalize_context=True),
+    "orthants": LinearRegression(dim=4, n_points=7, inputs="gaussian", input_scale=2.0, orthants=True),
     "normalized": LinearRegression(dim=4, n_points=7, inputs="laplace", input_scale=2.0, normalize_context=True),
     "rotated normalized": LinearRegression(
         dim=4, n_points=7, normalize_context=True, covariance=ConditionNumber(value=9.0)
@@ -30,18 +38,8 @@ TASKS = {
 }
 DISTRACTED = LinearRegression(dim=4, n_points=7, inputs="exponential", weight_scale=3.0, distractors=2)
 LAWS: list[InputLaw] = ["uniform", "gaussian", "exponential", "laplace"]
-SIGMAS = 5
-"""Sampling errors that a mean may be off: one in two million by chance, and the seeds are fixed."""
-
 every_task = pytest.mark.parametrize("task", [*TASKS.values(), DISTRACTED], ids=[*TASKS, "distracted"])
 every_task_without_distractors = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
-
-
-def assert_mean(values: torch.Tensor, expected: float) -> None:
-    """The mean of independent values is within sampling error of what is expected."""
-    values = values.double().flatten()
-    error = values.std() / len(values) ** 0.5
-    assert abs(values.mean() - expected) < SIGMAS * error
 
 
 @every_task
