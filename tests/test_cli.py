@@ -17,7 +17,9 @@ import torch
 
 from interp import __version__, cli
 from interp.commands import zoo as zoo_command
+from interp.models import LSTMConfig, RegressionLSTM, save_folder
 from interp.models.zoo import zoo_entries
+from interp.tasks import LinearRegression, TokenLayout
 from interp.training import checkpoint_steps
 from tests.models.garg_runs import write_run
 from tests.report.reading import read_json, read_page
@@ -228,6 +230,16 @@ def test_truncated_weights_are_named(run, copied, command):
     assert result.error.startswith(f"interp: {path} is truncated or not a safetensors file (")
     assert result.error.endswith("); restore it, or train again.\n")
     assert result.error.count("\n") == 1
+
+
+def test_a_model_without_heads_is_named(run, tmp_path):
+    cfg = LSTMConfig(dim=2, width=4, layout=TokenLayout(kind="interleaved"))
+    save_folder(tmp_path / "lstm", RegressionLSTM(cfg, LinearRegression(dim=2, n_points=4)))
+    assert_fails(
+        run("heads", "lstm", "--n-prompts", 4),
+        "The model has no attention heads (cfg.n_heads is 0); token_dependency, which needs none, shows what moves "
+        "between its positions.",
+    )
 
 
 def test_a_truncated_config_is_named(run, copied):

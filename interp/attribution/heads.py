@@ -24,8 +24,9 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
     The share is of absolute attention, so that it means the same for linear heads, whose pattern has signs and no
     norm; rows without any attention are left out. It is averaged over the positions that have such a token, then over
     prompts. Columns: layer (of blocks, from 1), head, score, value, ci_low, ci_high, chance (uniform attention
-    over the keys in sight).
+    over the keys in sight). Raises ValueError for a model without heads.
     """
+    require_heads(model)
     tokens = model.tokens(prompts)
     _, cache = model.run_with_cache(
         tokens, names_filter=lambda name: name.endswith("hook_pattern"), **run_options(prompts)
@@ -54,6 +55,15 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def require_heads(model: HookedRegressor) -> None:
+    """Raise ValueError for a model that does not attend."""
+    if model.cfg.n_heads == 0:
+        raise ValueError(
+            "The model has no attention heads (cfg.n_heads is 0); token_dependency, which needs none, shows what moves "
+            "between its positions."
+        )
 
 
 def _collect(shares: Float[Tensor, "prompt head query key"], offset: int | None) -> Float[Tensor, "prompt head"]:

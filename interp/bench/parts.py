@@ -2,6 +2,7 @@
 
 PARTS: dict[str, str] = {
     "solvers": "interp.bench.solvers",
+    "readouts": "interp.bench.readouts",
     "training": "interp.bench.training",
 }
 """The module of each part, which defines ``compare(options: BenchOptions) -> list[Comparison]``.

@@ -1,5 +1,6 @@
 """What several subcommands share: options, output, tables on the terminal."""
 
+import io
 import json
 import shlex
 import sys
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import pandas as pd
 import tyro
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +34,10 @@ Contexts = Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half 
 Queries = Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")]
 Seed = Annotated[int, tyro.conf.arg(help="Seed of the prompts, and of random perturbations.")]
 Device = Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")]
+Solvers = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(help="Candidates: names, or names with fixed parameters such as gd:lr=0.02,normalize=sum."),
+]
 CsvPath = Annotated[Path | None, tyro.conf.arg(help="Write the first table to this CSV file.")]
 JsonPath = Annotated[Path | None, tyro.conf.arg(help="Write all tables to this JSON file.")]
 Force = Annotated[bool, tyro.conf.arg(help="Replace existing files.")]
@@ -68,6 +74,23 @@ def write_tables(tables: dict[str, pd.DataFrame], out: Path | None, json_path: P
     if json_path is not None:
         records = {name: table_records(table) for name, table in tables.items()}
         write_atomically(json_path, json.dumps(records, indent=1, allow_nan=False) + "\n")
+
+
+FIGURE_KINDS = (".svg", ".pdf", ".png")
+
+
+def check_figure_place(path: Path, *, force: bool) -> None:
+    """Refuse, before any work, to overwrite a file unless forced, and kinds of figure that are not drawn."""
+    if path.suffix not in FIGURE_KINDS:
+        raise ValueError(f"Figures are drawn as {', '.join(FIGURE_KINDS)}, got {path.name}; give one of these endings.")
+    check_output_file(path, ours=False, force=force)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a drawing as its file's ending says."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], bbox_inches="tight", dpi=200)
+    write_atomically(path, buffer.getvalue())
 
 
 def print_table(table: pd.DataFrame, title: str = "") -> None:

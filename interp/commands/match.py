@@ -1,6 +1,7 @@
 """``interp match``."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -15,10 +16,13 @@ from interp.commands._common import (
     Model,
     Queries,
     Seed,
+    Solvers,
+    check_figure_place,
     check_table_places,
     load_on,
     print_table,
     say,
+    write_figure,
     write_tables,
 )
 from interp.matching import align_over_training, find_turn, judge_layers, match_layers
@@ -28,6 +32,7 @@ from interp.matching.over_training import MEASURES
 from interp.matching.readouts import ask_many_queries
 from interp.models.folders import describe_model
 from interp.models.transformer import RegressionTransformer
+from interp.report.figures import draw_match
 from interp.report.training import say_turn
 from interp.training import checkpoint_steps
 from probes import Interval
@@ -35,10 +40,7 @@ from probes import Interval
 
 def match(
     model: Model,
-    solvers: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(help="Candidates: names, or names with fixed parameters such as gd:lr=0.02,normalize=sum."),
-    ] = DEFAULT_FAMILIES,
+    solvers: Solvers = DEFAULT_FAMILIES,
     steps: Annotated[tuple[int, ...], tyro.conf.arg(help="Step counts to try; each solver's own unless given.")] = (),
     measure: Annotated[
         Literal["errors", "weights", "response"],
@@ -57,12 +59,17 @@ def match(
     n_queries: Queries = 32,
     seed: Seed = 0,
     device: Device = "cpu",
+    figure: Annotated[
+        Path | None, tyro.conf.arg(help="Draw the heat maps, best steps boxed, to this SVG, PDF or PNG file.")
+    ] = None,
     out: CsvPath = None,
     json: JsonPath = None,
     force: Force = False,
 ) -> None:
     """Compare every layer of a model with the iterates of known algorithms."""
     check_table_places(out, json, force=force)
+    if figure is not None:
+        check_figure_place(figure, force=force)
     if over_training:
         if (tuple(solvers), steps, measure, readout) != (DEFAULT_FAMILIES, (), "errors", "auto"):
             raise ValueError(
@@ -86,6 +93,8 @@ def match(
     )
     verdicts = pd.DataFrame([_row(verdict) for verdict in judge_layers(table)])
     write_tables({"match": table, "verdicts": verdicts}, out, json)
+    if figure is not None:
+        write_figure(draw_match(table), figure)
     best = table[table["best"]]
     print_table(
         best[["layer", "solver", "step", "similarity", "ci_low", "ci_high", "r2", "skill", "hyperparameters"]],

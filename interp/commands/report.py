@@ -8,7 +8,20 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
-from interp.commands._common import COLORS, Contexts, Device, Model, Queries, Seed, command_line, console, load_on, say
+from interp.commands._common import (
+    COLORS,
+    Contexts,
+    Device,
+    Model,
+    Queries,
+    Seed,
+    Solvers,
+    command_line,
+    console,
+    load_on,
+    say,
+)
+from interp.matching.families import DEFAULT_FAMILIES
 from interp.report.build import ReportOptions, build
 from interp.report.document import check_places
 from interp.report.render import show
@@ -23,6 +36,7 @@ def run(arguments: Sequence[str]) -> None:
         json: Annotated[Path | None, tyro.conf.arg(help="The JSON file; beside the HTML unless given.")] = None,
         n_prompts: Contexts = 512,
         n_queries: Queries = 32,
+        solvers: Solvers = DEFAULT_FAMILIES,
         seed: Seed = 0,
         device: Device = "cpu",
         force: Annotated[bool, tyro.conf.arg(help="Replace files that are not reports of ours.")] = False,
@@ -30,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
         """Analyse a model and write an interpretability report (HTML and JSON)."""
         json_path = json or out.with_suffix(".json")
         check_places(out, json_path, force=force)
-        options = ReportOptions(n_prompts=n_prompts, n_queries=n_queries, seed=seed)
+        options = ReportOptions(n_prompts=n_prompts, n_queries=n_queries, seed=seed, solvers=tuple(solvers))
         subject = load_on(model, device)
         result = build(subject, options=options, command=command_line("report", arguments))
         result.write(out, json_path, force=force)

@@ -2,12 +2,14 @@
 
 from interp.matching.alignment import Alignment, align, align_all
 from interp.matching.circuits import EffectiveStep, effective_steps
+from interp.matching.convergence import equal_error_steps
 from interp.matching.curvature import curvature_table, measured_spectra, reshaped_spectra
 from interp.matching.decode import TARGETS, probe_layers
 from interp.matching.families import Family, make_family
 from interp.matching.growth import GrowthLaw, fit_growth
 from interp.matching.induced import InducedWeights, fitted_weights, sensitivities
 from interp.matching.interpolation import interpolate_with_gd, loss_along_path
+from interp.matching.layer_errors import LayerPredictions, layer_errors, layer_predictions
 from interp.matching.match import CONTROLS, Matches, match_layers, match_measures
 from interp.matching.observed import Measure
 from interp.matching.over_training import Turn, align_over_training, find_turn
@@ -26,6 +28,7 @@ __all__ = [
     "Family",
     "GrowthLaw",
     "InducedWeights",
+    "LayerPredictions",
     "LayerVerdict",
     "Matches",
     "Measure",
@@ -38,11 +41,14 @@ __all__ = [
     "compare_under_shift",
     "curvature_table",
     "effective_steps",
+    "equal_error_steps",
     "find_turn",
     "fit_growth",
     "fitted_weights",
     "interpolate_with_gd",
     "judge_layers",
+    "layer_errors",
+    "layer_predictions",
     "layer_states",
     "loss_along_path",
     "make_family",

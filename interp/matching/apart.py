@@ -44,7 +44,7 @@ def loss_factors(ours: Float[np.ndarray, "shift prompt"], theirs: Float[np.ndarr
     weights = resampling_weights(ours.shape[1])
     ratio, resampled = _log_ratios(ours[kept], theirs[kept], weights)
     # Up or down: every ratio comes with its inverse.
-    largest = _largest(np.concatenate([ratio, -ratio]), np.concatenate([resampled, -resampled], axis=1))
+    largest = largest_of(np.concatenate([ratio, -ratio]), np.concatenate([resampled, -resampled], axis=1))
     by_shift = np.ones(len(ours))
     by_shift[kept] = np.exp(np.abs(ratio))
     return Apart(by_shift, Interval(float(by_shift.max()), math.exp(max(0.0, largest.low)), math.exp(largest.high)))
@@ -65,7 +65,7 @@ def answer_distances(found: ShiftedAnswers, ours: str, theirs: str) -> Apart:
         by_shift[kept] = np.exp(ratio)
     if not kept.all():
         return Apart(by_shift, Interval(math.inf, math.inf, math.inf))
-    largest = _largest(ratio, resampled)
+    largest = largest_of(ratio, resampled)
     return Apart(by_shift, Interval(*map(math.exp, (largest.estimate, largest.low, largest.high))))
 
 
@@ -82,8 +82,11 @@ def _log_ratios(
     return log(top.mean(1)) - log(bottom.mean(1)), log(weights @ top.T) - log(weights @ bottom.T)
 
 
-def _largest(values: Float[np.ndarray, " shift"], resampled: Float[np.ndarray, "draw shift"]) -> Interval:
-    """The largest of several values, with an interval that allows for its having been picked; see `loss_factors`."""
+def largest_of(values: Float[np.ndarray, " shift"], resampled: Float[np.ndarray, "draw shift"]) -> Interval:
+    """The largest of several values, with an interval that allows for its having been picked; see `loss_factors`.
+
+    ``resampled`` are the values in bootstrap resamples of the prompts.
+    """
     error = resampled.std(0).clip(TINY)
     band = np.percentile((np.abs(resampled - values) / error).max(1), 100 * LEVEL)
     top = float(values.max())

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from interp._names import unknown_name
 from interp._specs import parse_spec
-from interp.solvers import NULL_SOLVERS, SOLVERS, AbstractSolver, GradientDescent, Newton, make_solver
+from interp.solvers import NULL_SOLVERS, SOLVERS, AbstractSolver, Newton, make_solver
 from interp.solvers.solver import check_steps
 
 DEFAULT_FAMILIES = ("gd", "gd++", "newton", "ridge", "ols")
@@ -33,10 +33,10 @@ def make_family(
 ) -> Family:
     """Turn what the caller names into a candidate.
 
-    A bare name leaves hyperparameters free, discrete choices included: gd is tried with both normalisations where
-    prefixes differ in length, newton with its published scale and with a fitted constant. A name with parameters
-    (``gd:lr=0.02,normalize=sum``) or a solver object is taken as it is. ``steps`` replaces the solver's default grid.
-    Raises ValueError for unknown names and for steps that are not counts.
+    A bare name leaves hyperparameters free, discrete choices included: gd and its kin are tried with both
+    normalisations where prefixes differ in length, newton with its published scale and with a fitted constant. A name
+    with parameters (``gd:lr=0.02,normalize=sum``) or a solver object is taken as it is. ``steps`` replaces the solver's
+    default grid. Raises ValueError for unknown names and for steps that are not counts.
     """
     if isinstance(candidate, Family):
         return candidate
@@ -77,8 +77,8 @@ def _grid(steps: Sequence[int] | None, solver: AbstractSolver) -> tuple[int, ...
 
 def _free_templates(name: str, many_prefixes: bool) -> tuple[AbstractSolver, ...]:
     solver = make_solver(name)
-    if isinstance(solver, GradientDescent) and many_prefixes:
-        return (solver, replace(solver, normalize="sum"))
+    if many_prefixes and "normalize" in {field.name for field in fields(solver)}:
+        return (solver, make_solver(name, normalize="sum"))
     if isinstance(solver, Newton):
         return (Newton(scale="constant", alpha=1.0), solver)
     return (solver,)

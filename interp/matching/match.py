@@ -9,8 +9,10 @@ import pandas as pd
 
 from interp._progress import track
 from interp.matching.coincidences import coincidences
+from interp.matching.convergence import equal_error_steps
 from interp.matching.families import DEFAULT_FAMILIES, Family, make_family, with_nulls
 from interp.matching.growth import GrowthLaw, growth_of_best_steps
+from interp.matching.layer_errors import LayerPredictions
 from interp.matching.match_response import match_responses
 from interp.matching.observed import Measure, Promptwise
 from interp.matching.pipeline import Fitted, Pipeline, PipelineResult, PipelineRun, resampled_means, skill
@@ -92,12 +94,15 @@ class Matches:
     tables: dict[Measure, pd.DataFrame]
     """The tables of `match_layers`."""
     growth: pd.DataFrame
-    """How the best step grows with the layer, one row per measure and solver with steps (see `GrowthLaw`): measure,
+    """How the best step grows with the layer, one row per measure and solver with steps (see `GrowthLaw`), and for the
+    measure ``error level`` how the steps do that err as much as the layer: measure,
     solver, law, layers, steps, per_layer, per_layer_low, per_layer_high, factor, factor_low, factor_high,
     aic_difference, aic_difference_low, aic_difference_high, reason."""
     responses: pd.DataFrame
     """The spectral responses of layers and of their best iterates (see `ResponseMatch`), where that measure was asked
     for; else empty."""
+    convergence: pd.DataFrame
+    """The steps of every solver that err as much as each layer does: solver, and the columns of `equal_error_steps`."""
 
 
 def match_measures(
@@ -158,9 +163,11 @@ def match_measures(
             tables[measure], laws_of, curves = found.table, found.growth, found.curves
         else:
             controls_of = {name: [result.runs[measure] for result in results] for name, results in control_runs.items()}
-            tables[measure], laws_of = _table(subject.runs[measure], controls_of), _growth(subject.runs[measure])
+            tables[measure], laws_of = _table(subject.runs[measure], controls_of), growth_laws(subject.runs[measure])
         laws += [{"measure": measure, "solver": name, **law.to_row()} for name, law in laws_of.items()]
-    return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves)
+    convergence, laws_of = _convergence(subject, pipeline.families)
+    laws += [{"measure": "error level", "solver": name, **law.to_row()} for name, law in laws_of.items()]
+    return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves, convergence=convergence)
 
 
 def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], readout: str) -> None:
@@ -176,8 +183,8 @@ def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], re
         )
 
 
-def _growth(run: PipelineRun) -> dict[str, GrowthLaw]:
-    """The law of every family with steps to choose from."""
+def growth_laws(run: PipelineRun) -> dict[str, GrowthLaw]:
+    """How the best steps of every family with steps to choose from grow with the layer, in a run of the pipeline."""
     best_null = resampled_means(run.null).max(axis=1)[..., None]  # [resample layer 1]
     laws = {}
     for fitted in run.fitted:
@@ -188,6 +195,21 @@ def _growth(run: PipelineRun) -> dict[str, GrowthLaw]:
                 fitted.family.steps, fitted.similarity.mean(-1), resampled, low
             )
     return laws
+
+
+def _convergence(subject: PipelineResult, families: Sequence[Family]) -> tuple[pd.DataFrame, dict[str, GrowthLaw]]:
+    """Equal-error steps of every family with steps, where the examples determine the answer if some columns do."""
+    observed = subject.answers
+    layers = LayerPredictions(observed.predictions, observed.problems)
+    dim = observed.problems.xs.shape[-1]
+    determined = np.flatnonzero(layers.n_examples >= dim)
+    first = int(determined[0]) if len(determined) else observed.first_column
+    tables, laws = [], {}
+    for family, solver in zip(families, subject.solvers, strict=True):
+        if len(family.steps) > 1:
+            table, laws[family.name] = equal_error_steps(layers, solver, family.steps, first)
+            tables.append(table.assign(solver=family.name))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), laws
 
 
 def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The match table of spectral responses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ BOUND = 3.0
 """Where an iterate's share of the solution in one direction is cut, up and down: beyond, it has diverged."""
 
 Grid = Float[NDArray[np.float64], "layer step"]
+Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Lower and upper ends of intervals."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def match_responses(
     """Compare the spectral response of every layer with those of every solver's iterates, estimated alike.
 
     Bins are made on the selection prompts, where the best steps are chosen too; hyperparameters are those of the other
-    measures. Intervals of similarities are centred on the estimates: a resample carries the sampling noise of a
-    response twice, and noise only takes similarity away.
+    measures. Intervals of the model's similarities are centred on the estimates: a resample carries the sampling noise
+    of a response twice, and noise only takes similarity away where there is some.
     """
     bins = EigenvalueBins.of(subject.selection.problems.spectrum, n_bins)
     run = _run(subject, families, bins)
@@ -138,7 +140,7 @@ def _curves(run: _Run, observed: Observed, bins: EigenvalueBins) -> pd.DataFrame
         if choice.family.name not in NULL_SOLVERS:
             steps = [choice.family.steps[best] for best in choice.best]
             weights = choice.solver.trace(problems, steps).weights
-            table = response_table(weights, problems, bins)
+            table = response_table(weights, problems, bins, BOUND)
             tables.append(table.assign(solver=choice.family.name, step=table["layer"].map(dict(enumerate(steps)))))
     return pd.concat(tables, ignore_index=True)
 
@@ -175,13 +177,31 @@ def _finite(responses: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.nan_to_num(responses, nan=0.0)
 
 
+def _centred(estimate: NDArray[np.float64], resampled: NDArray[np.float64]) -> Ends:
+    """Percentile interval of resamples that are moved so that their mean is the estimate; never above 1."""
+    low, high = percentiles(resampled - (resampled.mean(axis=0) - estimate))
+    return np.minimum(low, 1.0), np.minimum(high, 1.0)
+
+
+def _plain(estimate: NDArray[np.float64], resampled: NDArray[np.float64]) -> Ends:
+    """Percentile interval of resamples as they are, widened to hold the estimate.
+
+    For controls: between two responses that are nothing but noise, more of it raises a similarity as often as not.
+    """
+    low, high = percentiles(resampled)
+    return np.minimum(low, estimate), np.maximum(high, estimate)
+
+
 def _columns(
-    scores: _Scores, null: NDArray[np.float64], resampled_null: NDArray[np.float64]
+    scores: _Scores,
+    null: NDArray[np.float64],
+    resampled_null: NDArray[np.float64],
+    interval: Callable[[NDArray[np.float64], NDArray[np.float64]], Ends] = _centred,
 ) -> dict[str, NDArray[np.float64]]:
     own_skill = skill(scores.similarity, null[:, None])
-    low, high = _centred(scores.similarity, scores.resampled)
-    skill_low, skill_high = _centred(own_skill, skill(scores.resampled, resampled_null[..., None]))
-    r2_low, r2_high = _centred(scores.r2, scores.resampled_r2)
+    low, high = interval(scores.similarity, scores.resampled)
+    skill_low, skill_high = interval(own_skill, skill(scores.resampled, resampled_null[..., None]))
+    r2_low, r2_high = interval(scores.r2, scores.resampled_r2)
     return {
         "similarity": scores.similarity,
         "ci_low": low,
@@ -193,14 +213,6 @@ def _columns(
         "skill_low": skill_low,
         "skill_high": skill_high,
     }
-
-
-def _centred(
-    estimate: NDArray[np.float64], resampled: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile interval of resamples that are moved so that their mean is the estimate; never above 1."""
-    low, high = percentiles(resampled - (resampled.mean(axis=0) - estimate))
-    return np.minimum(low, 1.0), np.minimum(high, 1.0)
 
 
 def _control_columns(family: int, controls: Mapping[str, Sequence[_Run]]) -> dict[str, NDArray[np.float64]]:
@@ -217,6 +229,6 @@ def _control_columns(family: int, controls: Mapping[str, Sequence[_Run]]) -> dic
 
 def _at_best(run: _Run, family: int) -> dict[str, NDArray[np.float64]]:
     """A control's own columns at its own best steps."""
-    columns = _columns(run.scores[family], *run.null())
+    columns = _columns(run.scores[family], *run.null(), interval=_plain)
     best = run.choices[family].best
     return {name: values[np.arange(len(best)), best] for name, values in columns.items()}

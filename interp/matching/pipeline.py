@@ -16,8 +16,12 @@ from interp.solvers import AbstractSolver, search
 from interp.tasks import Prompts
 from probes import LinearProbes, fit_on_prompts, resampling_weights
 
-SEARCH_PROMPTS = 64
-"""Prompts that a hyperparameter search looks at; the best step is chosen on the whole selection half."""
+SEARCH_PROMPTS, LEAST_SEARCH_PROMPTS = 64, 16
+"""Most and fewest prompts that a hyperparameter search looks at; best steps are chosen on the whole selection half."""
+SEARCH_NUMBERS = 64 * 32 * 10
+"""Inputs that it looks at, coordinate by coordinate, where that takes no fewer than the fewest prompts."""
+SEARCH_GRID = 28
+"""Grid points of each of two hyperparameters."""
 NOTHING_TO_EXPLAIN = 1e-6
 """Where a null predictor is this similar to a layer, the layer predicts what that predictor does."""
 
@@ -55,6 +59,8 @@ class PipelineResult:
     selection: Observed
     """The prompts of either half that have induced weights, where those were wanted."""
     estimation: Observed
+    answers: Observed
+    """The estimation prompts in full."""
     solvers: list[AbstractSolver]
     """Of every family, with the hyperparameters fitted."""
     runs: dict[Promptwise, PipelineRun]
@@ -82,12 +88,15 @@ class Pipeline:
         measure's own. ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
         """
         halves, with_weights = _observe(self, model, selection, estimation, mismatched)
-        solvers = [_best_solver(family, halves[0].first_prompts(SEARCH_PROMPTS)) for family in self.families]
+        looked_at = halves[0].first_prompts(_search_prompts(halves[0]))
+        solvers = [_best_solver(family, looked_at) for family in self.families]
         runs = {
             measure: self._match(measure, solvers, *(with_weights if measure == "weights" else halves))
             for measure in self.measures
         }
-        return PipelineResult(selection=with_weights[0], estimation=with_weights[1], solvers=solvers, runs=runs)
+        return PipelineResult(
+            selection=with_weights[0], estimation=with_weights[1], answers=halves[1], solvers=solvers, runs=runs
+        )
 
     def _match(
         self, measure: Promptwise, solvers: Sequence[AbstractSolver], selection: Observed, estimation: Observed
@@ -167,6 +176,11 @@ def _choose_steps(
     )
 
 
+def _search_prompts(observed: Observed) -> int:
+    per_prompt = observed.problems.targets.shape[1] * observed.problems.xs.shape[-1]
+    return int(min(SEARCH_PROMPTS, max(LEAST_SEARCH_PROMPTS, SEARCH_NUMBERS // per_prompt)))
+
+
 def _best_solver(family: Family, selection: Observed) -> AbstractSolver:
     """The template and hyperparameters, one set for all layers, of the highest mean skill at each layer's best step."""
     if family.fixed or family.is_null:
@@ -189,6 +203,6 @@ def _best_solver(family: Family, selection: Observed) -> AbstractSolver:
         def objective(values: dict[str, float], template: AbstractSolver = template) -> float:
             return badness(replace(template, **values))
 
-        found = search(objective, space)
+        found = search(objective, space, coarse=SEARCH_GRID)
         scored.append((found.objective, replace(template, **found.values)))
     return min(scored, key=lambda pair: pair[0])[1]

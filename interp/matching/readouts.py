@@ -9,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.matching.memory import current_memory
 from interp.models.protocol import HookedRegressor
 from interp.solvers import Regressions
 from interp.tasks import Prompts
@@ -38,8 +39,20 @@ def layer_states(
     model: HookedRegressor, prompts: Prompts, *, batch_size: int = 2048
 ) -> Float[Tensor, "layer prompt column d_model"]:
     """The residual stream of layers 0 (the embedding) to n_layers, at the positions predictions are read from."""
+    memory = current_memory()
+    if memory is None:
+        return _layer_states(model, prompts, batch_size)
+    key = memory.key(model, prompts)
+    if key not in memory.states:
+        memory.states[key] = _layer_states(model, prompts, batch_size)
+    return memory.states[key]
+
+
+def _layer_states(
+    model: HookedRegressor, prompts: Prompts, batch_size: int
+) -> Float[Tensor, "layer prompt column d_model"]:
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
-        single = layer_states(model, prompts.one_query_each(), batch_size=batch_size)
+        single = _layer_states(model, prompts.one_query_each(), batch_size)
         return rearrange(single, "layer (prompt query) 1 d -> layer prompt query d", query=prompts.n_queries)
     parts = [
         _states_of_batch(model, prompts[start : start + batch_size]) for start in range(0, len(prompts), batch_size)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from interp.solvers import Regressions, Spectrum
 from probes import resampling_weights
-from probes.intervals import percentiles
+from probes.intervals import LEVEL
 
 N_BINS = 6
 """Bins of eigenvalues, as many for each prefix, unless said otherwise."""
@@ -77,20 +77,14 @@ class ResponseSums:
         The share of each direction is cut at ``bound``, up and down: a solver that diverges on one prompt is then wrong
         there, and not everywhere.
         """
-        spectrum = problems.spectrum
-        along_axes = torch.einsum("sptd,ptde->spte", weights, spectrum.vectors)
-        solution = _solution(spectrum)
-        if bound < math.inf:
-            most = bound * solution.abs()
-            along_axes = along_axes.nan_to_num(nan=math.inf).clamp(-most, most)
-        place = bins.assign(spectrum)
+        spectrum, place = problems.spectrum, bins.assign(problems.spectrum)
         return cls(
-            product=_gather(along_axes * spectrum.moment, place, bins.count),
-            square=_gather((spectrum.moment * solution)[None], place, bins.count)[0],
+            product=_gather(_along_axes(weights, spectrum, bound) * spectrum.moment, place, bins.count),
+            square=_gather((spectrum.moment * _solution(spectrum))[None], place, bins.count)[0],
         )
 
     @property
-    def filled(self) -> Float[NDArray[np.bool_], " cell"]:
+    def filled(self) -> Bool[NDArray[np.bool_], " cell"]:
         """Cells that hold any direction in enough prompts for a bootstrap to vary: two at least."""
         return np.asarray(((self.square > 0).sum(0) >= 2).cpu())
 
@@ -99,28 +93,32 @@ class ResponseSums:
         return _ratio(np.asarray(self.product.sum(1).cpu()), np.asarray(self.square.sum(0).cpu()))
 
     def resampled(self) -> Float[NDArray[np.float64], "resample subject cell"]:
-        """The same in bootstrap resamples of the prompts."""
+        """The same in bootstrap resamples of the prompts, each of which may leave some cells empty."""
         drawn = resampling_weights(self.square.shape[0])
         product = np.einsum("rp,spc->rsc", drawn, np.asarray(self.product.cpu()), optimize=True)
         return _ratio(product, (drawn @ np.asarray(self.square.cpu()))[:, None])
 
 
 def response_table(
-    weights: Float[Tensor, "layer prompt prefix dim"], problems: Regressions, bins: EigenvalueBins | None = None
+    weights: Float[Tensor, "layer prompt prefix dim"],
+    problems: Regressions,
+    bins: EigenvalueBins | None = None,
+    bound: float = math.inf,
 ) -> pd.DataFrame:
     """The response of every layer at every prefix, bin by bin.
 
     Columns: layer, n_examples, bin, eigenvalue (the mean over the bin, weighted as the response is), share (lambda
     g(lambda)), ci_low, ci_high (95 % bootstrap over prompts), and, the same for all bins of a layer and prefix,
     explained (the part of the squared norm of X w that a response constant within bins accounts for) and outside (the
-    part of the squared norm of w in the null space of S, where no function of S times X^T y reaches).
+    part of the squared norm of w in the null space of S, where no function of S times X^T y reaches). With a ``bound``
+    the shares of all directions are cut there first, as in `ResponseSums.of`.
     """
     bins = bins or EigenvalueBins.of(problems.spectrum)
-    sums = ResponseSums.of(weights, problems, bins)
+    sums = ResponseSums.of(weights, problems, bins, bound)
     shares = sums.responses()
-    low, high = percentiles(sums.resampled())
+    low, high = _intervals(sums)
     eigenvalues = _mean_eigenvalues(problems.spectrum, bins)
-    explained, outside = _fit(weights, problems.spectrum, bins, shares)
+    explained, outside = _fit(_along_axes(weights, problems.spectrum, bound), problems.spectrum, bins, shares)
     rows = []
     for layer in range(len(weights)):
         for cell in np.flatnonzero(sums.filled):
@@ -153,6 +151,28 @@ def similarity_of_responses(
     return np.where(squares > 0, 2 * product / np.where(squares > 0, squares, 1.0), 1.0)
 
 
+def _intervals(
+    sums: ResponseSums,
+) -> tuple[Float[NDArray[np.float64], "subject cell"], Float[NDArray[np.float64], "subject cell"]]:
+    """Ends of the 95 % intervals of filled cells, over the resamples that leave any prompt in them; NaN elsewhere."""
+    resampled = sums.resampled()
+    ends = np.full((2, *resampled.shape[1:]), np.nan)
+    tail = 50 * (1 - LEVEL)
+    ends[..., sums.filled] = np.nanpercentile(resampled[..., sums.filled], [tail, 100 - tail], axis=0)
+    return ends[0], ends[1]
+
+
+def _along_axes(
+    weights: Float[Tensor, "subject prompt prefix dim"], spectrum: Spectrum, bound: float = math.inf
+) -> Float[Tensor, "subject prompt prefix dim"]:
+    """``Q^T w``, the share of the solution that it is in any direction cut at ``bound``, up and down."""
+    along_axes = torch.einsum("sptd,ptde->spte", weights, spectrum.vectors)
+    if bound == math.inf:
+        return along_axes
+    most = bound * _solution(spectrum).abs()
+    return along_axes.nan_to_num(nan=math.inf).clamp(-most, most)
+
+
 def _solution(spectrum: Spectrum) -> Float[Tensor, "prompt prefix dim"]:
     inside = spectrum.eigenvalues > 0
     return torch.where(inside, spectrum.moment / spectrum.eigenvalues.where(inside, 1.0), 0.0)
@@ -178,18 +198,35 @@ def _mean_eigenvalues(spectrum: Spectrum, bins: EigenvalueBins) -> NDArray[np.fl
     return _ratio(np.asarray(total.cpu()), np.asarray(weights.cpu()))
 
 
+def unexplained(
+    weights: Float[Tensor, "layer prompt prefix dim"], problems: Regressions, bins: EigenvalueBins
+) -> tuple[Float[Tensor, "layer prompt prefix"], Float[Tensor, "layer prompt prefix"]]:
+    """Squared norm of X w that a response constant within bins leaves, and all of it, prompt by prompt.
+
+    One minus the ratio of their sums over prompts is the column explained of `response_table`.
+    """
+    shares = ResponseSums.of(weights, problems, bins).responses()
+    return _left_and_total(_along_axes(weights, problems.spectrum), problems.spectrum, bins, shares)
+
+
+def _left_and_total(
+    along_axes: Tensor, spectrum: Spectrum, bins: EigenvalueBins, shares: NDArray[np.float64]
+) -> tuple[Tensor, Tensor]:
+    response = torch.as_tensor(shares, device=along_axes.device).nan_to_num().unflatten(1, (-1, bins.count))
+    place = bins.assign(spectrum)
+    at_own = response[:, None].expand(-1, len(place), -1, -1).gather(-1, place.expand(len(along_axes), -1, -1, -1))
+    left = (spectrum.eigenvalues * (along_axes - at_own * _solution(spectrum)).square()).sum(-1)
+    return left, (spectrum.eigenvalues * along_axes.square()).sum(-1)
+
+
 def _fit(
-    weights: Tensor, spectrum: Spectrum, bins: EigenvalueBins, shares: NDArray[np.float64]
+    along_axes: Tensor, spectrum: Spectrum, bins: EigenvalueBins, shares: NDArray[np.float64]
 ) -> tuple[Float[NDArray[np.float64], "layer prefix"], Float[NDArray[np.float64], "layer prefix"]]:
     """How much of the weights a response constant within bins explains, and how much lies where none reaches."""
-    along_axes = torch.einsum("sptd,ptde->spte", weights, spectrum.vectors)
-    response = torch.as_tensor(shares, device=weights.device).nan_to_num().unflatten(1, (-1, bins.count))
-    place = bins.assign(spectrum)
-    at_own = response[:, None].expand(-1, len(place), -1, -1).gather(-1, place.expand(len(weights), -1, -1, -1))
-    left = (spectrum.eigenvalues * (along_axes - at_own * _solution(spectrum)).square()).sum((1, 3))
-    total = (spectrum.eigenvalues * along_axes.square()).sum((1, 3))
-    null = torch.where(spectrum.eigenvalues > 0, 0.0, along_axes.square()).sum((1, 3))
-    norm = along_axes.square().sum((1, 3))
+    left, total = (part.sum(1) for part in _left_and_total(along_axes, spectrum, bins, shares))
+    squares = along_axes.square()
+    null = torch.where(spectrum.eigenvalues > 0, 0.0, squares).sum((1, 3))
+    norm = squares.sum((1, 3))
     return (
         1 - _ratio(np.asarray(left.cpu()), np.asarray(total.cpu())),
         _ratio(np.asarray(null.cpu()), np.asarray(norm.cpu())),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from interp.matching.memory import current_memory
 from interp.models.protocol import HookedRegressor
 
 N_TWINS = 3
@@ -18,6 +19,9 @@ def make_twins(
     """
     if twins is not None:
         return twins
+    memory = current_memory()
+    if memory is not None and count == N_TWINS and id(model) in memory.twins:
+        return memory.twins[id(model)]
     make_twin = getattr(model, "untrained_twin", None)
     if make_twin is None:
         raise ValueError(
@@ -25,4 +29,5 @@ def make_twins(
             "add one, pass untrained models as `twins`, or leave the control out (no claim can be supported without "
             "it)."
         )
-    return [make_twin(FIRST_SEED + i) for i in range(count)]
+    made = [make_twin(FIRST_SEED + i) for i in range(count)]
+    return made if memory is None or count != N_TWINS else memory.keep_twins(model, made)

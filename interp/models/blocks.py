@@ -130,7 +130,10 @@ class Block(nn.Module):
     def forward_alone(
         self, resid: Float[Tensor, "prompt own_pos d_model"], positions: Sequence[int], keys: Tensor, values: Tensor
     ) -> Float[Tensor, "prompt own_pos d_model"]:
-        """The stream after the block at ``positions`` alone, as `Attention.forward_alone` has it. No hook is called."""
+        """The stream after the block at ``positions`` alone, as `Attention.forward_alone` has it.
+
+        Hooks on the stream and on attention are not called.
+        """
         resid = self._add(resid, self.attn.forward_alone(self.ln1(resid), positions, keys, values))
         return resid if self.mlp is None else self._add(resid, self.mlp(self.ln2(resid)))
 

@@ -206,7 +206,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}"
         )
     data = path.read_bytes()
-    if data[:2] == b"PK" or data[:1] == b"\x80":
+    # A safetensors file begins with the length of its header, any eight bytes, and then the header: a JSON object.
+    if (data[:2] == b"PK" or data[:1] == b"\x80") and data[8:9] != b"{":
         raise ValueError(f"{path} is a pickle under another name. Pickles can run code and are never opened.")
     try:
         return load_safetensors(data)

@@ -60,7 +60,14 @@ class RegressionTransformer(RegressionModel):
         resid = self.hook_embed(self._embed(tokens))
         if self.cfg.positions != "none":
             resid = resid + self.hook_pos_embed(self._encode_positions(tokens))
-        *inner, last = self.blocks
+        return self.forward_from(resid, 0, n_queries)
+
+    def forward_from(
+        self, resid: Float[Tensor, "prompt pos d_model"], layer: int, n_queries: int = 1
+    ) -> Float[Tensor, "prompt point"]:
+        """Predict from the stream that enters block ``layer`` (0, 1, ...), as `forward` does from layer 0's."""
+        n_pos = resid.shape[1]
+        *inner, last = self.blocks[layer:]
         for block in inner:
             resid = block(resid, n_queries)
         if not self.cfg.causal and not is_hooked(last) and not is_hooked(self.ln_final):
@@ -68,15 +75,15 @@ class RegressionTransformer(RegressionModel):
             # outputs matter to nobody unless a hook looks at them.
             return self.decode(last(resid, n_queries, only_queries=True))
         resid = self.ln_final(last(resid, n_queries))
-        return self._read_out(resid[:, self.prediction_positions(tokens.shape[1], n_queries)])
+        return self._read_out(resid[:, self.prediction_positions(n_pos, n_queries)])
 
     def states_alone(self, tokens: Float[Tensor, "prompt pos d_token"]) -> list[Float[Tensor, "prompt point d_model"]]:
         """The stream of layers 0 to n_layers at the predicted points, each a function of its own token alone.
 
         The values are those of `forward`, but all that a point's state takes from the tokens before it is held
         constant. In a causal model x_t moves the prediction at point t through the states of its own position only, so
-        one backward pass from the sum of all predictions gives the derivative of each by its own x. No hook on the
-        blocks is called in that pass. Raises ValueError for a model that predicts the query alone.
+        one backward pass from the sum of all predictions gives the derivative of each by its own x. Hooks on the
+        stream and on attention are not called in that pass. Raises ValueError for a model of one predicted point.
         """
         if not self._predicts_every_point:
             raise ValueError("States of every point alone are defined for causal models of interleaved tokens.")

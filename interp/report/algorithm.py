@@ -14,11 +14,12 @@ from interp.matching.descents import best_descents, read_off, written_out
 from interp.matching.families import DEFAULT_FAMILIES
 from interp.matching.observed import Measure
 from interp.matching.readouts import problems_of
-from interp.matching.twins import make_twins
+from interp.matching.twins import N_TWINS, make_twins
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Chapter, Part, count_of, judge_range
 from interp.report.document import Figure, Section
+from interp.report.effort import affordable_prompts
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
 from interp.report.render import show, to_svg
@@ -31,9 +32,8 @@ from probes import bootstrap_ratio, resampling_weights
 from probes.intervals import percentiles
 
 MEASURES: tuple[Measure, ...] = ("errors", "weights", "response")
-WEIGHT_BUDGET = 2 * 10**11
-"""Multiplications that the backward passes of induced weights may cost, per half: some ten seconds on two cores."""
 LEAST_WEIGHT_PROMPTS = 32
+"""Fewest prompts of each half that induced weights are taken of."""
 STEP_PROMPTS = 16384
 STEP_TOLERANCE = 0.02
 """How far a step size may be from the best one for the two to count as equal."""
@@ -46,9 +46,10 @@ def write_algorithm(
 
     For GD-like weights, read the step size as well.
     """
-    matches = match_measures(
-        model, prompts, solvers, measures=MEASURES, weight_prompts=_weight_prompts(model, prompts), seed=seed
-    )
+    # A backward pass from every layer, for the model, its twins and the shuffled targets, in either half.
+    passes = 2 * (2 + N_TWINS) * (model.cfg.n_layers + 1)
+    weight_prompts = affordable_prompts(model, prompts, passes, least=LEAST_WEIGHT_PROMPTS, most=len(prompts))
+    matches = match_measures(model, prompts, solvers, measures=MEASURES, weight_prompts=weight_prompts, seed=seed)
     errors, weights = matches.tables["errors"], matches.tables["weights"]
     by_errors, by_weights = judge_layers(errors), judge_layers(weights)
     findings = [_layer_finding(verdict, "errors") for verdict in by_errors]
@@ -81,13 +82,6 @@ def write_algorithm(
         findings=tuple(findings),
         tables=named,
     )
-
-
-def _weight_prompts(model: HookedRegressor, prompts: Prompts) -> int:
-    """How many prompts of each half to take induced weights of: as many as `WEIGHT_BUDGET` allows, but enough."""
-    cfg = model.cfg
-    per_prompt = cfg.n_layers * (cfg.n_layers + 1) * prompts.n_points * 12 * cfg.d_model**2
-    return max(LEAST_WEIGHT_PROMPTS, WEIGHT_BUDGET // per_prompt)
 
 
 def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:

@@ -12,9 +12,13 @@ import torch
 
 from interp._progress import track
 from interp._records import to_record
+from interp.matching.families import DEFAULT_FAMILIES
+from interp.matching.memory import shared_memory
 from interp.matching.readouts import ask_many_queries
 from interp.models.folders import current_versions, describe_model
+from interp.models.lstm import RegressionLSTM
 from interp.models.protocol import HookedRegressor
+from interp.models.regressor import RegressionModel
 from interp.models.transformer import RegressionTransformer
 from interp.report.algorithm import write_algorithm
 from interp.report.chapter import Chapter, count_of
@@ -37,6 +41,8 @@ class ReportOptions:
     n_queries: int = 32
     """Queries asked of each context, for models that predict the query alone."""
     seed: int = 0
+    solvers: tuple[str, ...] = DEFAULT_FAMILIES
+    """Candidates of the match: names, or names with fixed parameters such as ``gd:lr=0.02,normalize=sum``."""
 
     def __post_init__(self) -> None:
         _require_prompts(self.n_prompts)
@@ -66,11 +72,11 @@ def build(
         lambda: write_learned(model, asked),
         lambda: write_training(model, asked),
         lambda: write_layers(model, asked, options.seed),
-        lambda: write_algorithm(model, asked, options.seed),
+        lambda: write_algorithm(model, asked, options.seed, options.solvers),
         lambda: write_tokens(model, single, asked, options.seed),
     )
     chapters: list[Chapter] = []
-    with track("report", len(writers)) as tracker:
+    with shared_memory(), track("report", len(writers)) as tracker:
         for write in writers:
             chapter = write()
             chapters += [] if chapter is None else [chapter]
@@ -104,7 +110,7 @@ def _require_prompts(count: int) -> None:
 
 def _describe(model: HookedRegressor) -> dict[str, Any]:
     info = describe_model(model)
-    ours = isinstance(model, RegressionTransformer)
+    ours = isinstance(model, RegressionModel)
     versions = ", ".join(f"{package} {number}" for package, number in info.versions.items())
     return {
         "name": info.name,
@@ -128,14 +134,21 @@ def _summarise(model: HookedRegressor, source: str) -> str:
         "construction": "a model whose weights were constructed",
         "untrained": "a model with its initial, untrained weights",
     }.get(source, "a model")
-    layers, heads = count_of(cfg.n_layers, "layer"), count_of(cfg.n_heads, "head")
-    kind = ""
-    if isinstance(model, RegressionTransformer):
-        kind = " of " + "/".join(dict.fromkeys(model.cfg.attention_kinds)) + " attention"
     return (
-        f"{origin[0].upper()}{origin[1:]}: {layers}{kind}, {heads} each, width {cfg.d_model}, on in-context regression "
+        f"{origin[0].upper()}{origin[1:]}: {_layers_of(model)}, width {cfg.d_model}, on in-context regression "
         f"with inputs of dim {model.task.dim} and up to {model.task.n_points - 1} examples."
     )
+
+
+def _layers_of(model: HookedRegressor) -> str:
+    """What the layers are, in words."""
+    cfg = model.cfg
+    if isinstance(model, RegressionLSTM):
+        return count_of(cfg.n_layers, "LSTM layer")
+    layers, heads = count_of(cfg.n_layers, "layer"), count_of(cfg.n_heads, "head")
+    if isinstance(model, RegressionTransformer):
+        layers += " of " + "/".join(dict.fromkeys(model.cfg.attention_kinds)) + " attention"
+    return f"{layers}, {heads} each" if cfg.n_heads else layers
 
 
 def _device_of(model: HookedRegressor) -> torch.device:

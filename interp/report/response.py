@@ -53,7 +53,9 @@ def write_growth(matches: Matches) -> Part:
     rows = growth[(growth["measure"] == "errors") & growth["solver"].isin(GROWING) & growth["factor"].notna()]
     return Part(
         findings=tuple(_growth_finding(row) for _, row in rows.iterrows()),
-        tables={"growth": growth} if len(growth) else {},
+        tables={
+            name: table for name, table in (("growth", growth), ("convergence", matches.convergence)) if len(table)
+        },
     )
 
 

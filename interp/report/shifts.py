@@ -19,6 +19,7 @@ from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Part
 from interp.report.curves import draw_shifts
 from interp.report.document import Figure
+from interp.report.effort import affordable_prompts
 from interp.report.finding import Finding
 from interp.report.render import to_svg
 from interp.solvers import tune
@@ -26,6 +27,7 @@ from interp.tasks import LinearRegression
 from probes import Interval
 
 SHIFT_PROMPTS = 1024
+LEAST_SHIFT_PROMPTS = 16
 SHIFT_TOLERANCE = 0.10
 """How far the two losses may be from each other, at the worst, for the model to err as the algorithm does."""
 TUNING_PROMPTS = 8192
@@ -82,8 +84,10 @@ def write_regression_shifts(model: HookedRegressor, seed: int) -> Part:
     solvers = {name: tune(name, fresh, points=None if points is None else points[1:]) for name in ("ols", "ridge")}
     rival = "ridge" if cast(LinearRegression, model.task).noise_std > 0 else "ols"
     twins = {f"twin {i}": twin for i, twin in enumerate(make_twins(model))}
+    passes = len(shifts) * (1 + len(twins))
+    n_prompts = affordable_prompts(model, fresh, passes, least=LEAST_SHIFT_PROMPTS, most=SHIFT_PROMPTS)
     found = answers_under_shift(
-        {MODEL: model, **solvers, **twins}, shifts, n_prompts=SHIFT_PROMPTS, seed=derive_seed(seed, "shifts")
+        {MODEL: model, **solvers, **twins}, shifts, n_prompts=n_prompts, seed=derive_seed(seed, "shifts")
     )
     losses = found.losses()
     table = average_under_shift({name: losses[name] for name in (MODEL, *solvers)}, shifts)
@@ -93,7 +97,7 @@ def write_regression_shifts(model: HookedRegressor, seed: int) -> Part:
         figures=(
             Figure(
                 title="Loss as the law of the prompts moves",
-                caption=f"Half the mean squared error at the query on {SHIFT_PROMPTS} prompts of each kind: "
+                caption=f"Half the mean squared error at the query on {n_prompts} prompts of each kind: "
                 f"{_words(shifts)}. Beside the model: {rival}. Losses below {DRAWN_FROM:g} of the mean one of "
                 "predicting 0 are drawn there.",
                 svg=to_svg(draw_shifts(drawn)),

@@ -5,11 +5,13 @@ import pandas as pd
 from torch import Tensor
 
 from interp.attribution import ablation_effects, dependency_profile, score_heads, token_dependencies
-from interp.matching.twins import make_twins
+from interp.attribution.ablation import N_DRAWS
+from interp.matching.twins import N_TWINS, make_twins
 from interp.matching.verdict import Verdict
 from interp.models.protocol import HookedRegressor
 from interp.report.chapter import Chapter
 from interp.report.document import Figure, Section
+from interp.report.effort import affordable_prompts
 from interp.report.figures import draw_ablation, draw_dependency
 from interp.report.finding import Finding
 from interp.report.render import to_svg
@@ -19,6 +21,8 @@ from probes import Interval, bootstrap_ratio
 TITLE = "Which tokens it moves"
 DEPENDENCY_PROMPTS = 64
 LAYERS_DRAWN = 4
+LEAST_PROMPTS = 8
+"""Fewest prompts of an ablation, and of exact dependency maps."""
 HEADS_NAMED = 16
 """Most heads that get a finding each; beyond, those whose ablation costs most."""
 
@@ -28,8 +32,11 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
 
     ``single`` holds prompts with one query each, for the maps; ``prompts`` those of the loss.
     """
-    norms = token_dependencies(model, single[:DEPENDENCY_PROMPTS]).cpu()
-    twin_norms = [token_dependencies(twin, single[:DEPENDENCY_PROMPTS]).cpu() for twin in make_twins(model)]
+    tracked, n_directions = _dependency_effort(model, single)
+    norms, *twin_norms = (
+        token_dependencies(subject, tracked, n_directions=n_directions, seed=seed).cpu()
+        for subject in (model, *make_twins(model))
+    )
     maps = norms.mean(1)
     dependency = _tidy_maps(maps)
     profile = pd.concat(
@@ -40,27 +47,35 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
         title="Which input token moves which position",
         caption="Frobenius norm of the Jacobian of each position's stream with respect to each input token, averaged "
         "over prompts. Row: the position whose state it is; column: the token it depends on. Before the first layer "
-        "only the diagonal is not 0; what layers move stands off it. The last row is the query.",
+        "only the diagonal is not 0; what layers move stands off it. The last row is the query."
+        f"{_as_estimated(tracked, n_directions)}",
         svg=to_svg(draw_dependency(dependency[dependency["layer"].isin(drawn)])),
         table="token_dependency",
     )
     reach = _reach_finding(norms, twin_norms)
     tables = {"token_dependency": dependency, "dependency_by_offset": profile}
     if not has_hooked_heads(model):
-        introduction = (
-            "Where information travels between positions. The model's heads are not hooked (attn.hook_pattern, "
-            "attn.hook_z and W_O by the canonical names), so nothing is said of them."
+        of_heads = (
+            "The model has no attention heads."
+            if model.cfg.n_heads == 0
+            else "The model's heads are not hooked (attn.hook_pattern, attn.hook_z and W_O by the canonical names), so "
+            "nothing is said of them."
         )
+        introduction = f"Where information travels between positions. {of_heads}"
         section = Section(
             title=TITLE, introduction=introduction, figures=(map_figure,), tables=("dependency_by_offset",)
         )
         return Chapter(section=section, findings=(reach,), tables=tables)
-    effects = ablation_effects(model, prompts, seed=seed)
+    n_passes = model.cfg.n_layers * model.cfg.n_heads + HEADS_NAMED * N_DRAWS / 2
+    ablated = prompts[: affordable_prompts(model, prompts, n_passes, least=LEAST_PROMPTS, most=len(prompts))]
+    effects = ablation_effects(model, ablated, n_controlled=HEADS_NAMED, seed=seed)
+    named = _named(effects)
     ablation_figure = Figure(
         title="What breaks without each head",
         caption="Rise of the loss when a head is silenced (zero), replaced by its mean, and, as control, when a random "
-        "vector of the head's own norm is taken away instead (random; the bar spans 95 % of the draws).",
-        svg=to_svg(draw_ablation(effects)),
+        "vector of the head's own norm is taken away instead (random; the bar spans 95 % of the draws). "
+        f"On {len(ablated)} prompts{_of_all_heads(model)}.",
+        svg=to_svg(draw_ablation(named)),
         table="ablation",
     )
     return Chapter(
@@ -70,7 +85,7 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
             figures=(map_figure, ablation_figure),
             tables=("head_scores", "dependency_by_offset"),
         ),
-        findings=(reach, *_head_findings(effects)),
+        findings=(reach, *_head_findings(named)),
         tables={**tables, "head_scores": score_heads(model, single), "ablation": effects},
     )
 
@@ -117,11 +132,41 @@ def _reach_finding(norms: Tensor, twins: list[Tensor]) -> Finding:
     )
 
 
+def _dependency_effort(model: HookedRegressor, prompts: Prompts) -> tuple[Prompts, int]:
+    """The prompts to follow tokens in, and how many random directions of each token stand for all (0: none do)."""
+    tokens = model.tokens(prompts[:1])
+    # Forward mode runs the model and its derivative at once; the untrained twins are followed too.
+    passes = 2 * (1 + N_TWINS) * tokens.shape[1]
+    exact = affordable_prompts(model, prompts, passes * tokens.shape[2], least=0, most=DEPENDENCY_PROMPTS)
+    if exact >= LEAST_PROMPTS:
+        return prompts[:exact], 0
+    return prompts[: affordable_prompts(model, prompts, passes, least=4, most=LEAST_PROMPTS)], 1
+
+
+def _as_estimated(prompts: Prompts, n_directions: int) -> str:
+    if n_directions == 0:
+        return f" {len(prompts)} prompts."
+    return f" Estimated from {n_directions} random direction of each token's input in {len(prompts)} prompts."
+
+
+def _named(effects: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the heads that have their control."""
+    controlled = effects.loc[effects["intervention"] == "random", ["layer", "head"]]
+    return effects.merge(controlled, on=["layer", "head"])
+
+
+def _of_all_heads(model: HookedRegressor) -> str:
+    total = model.cfg.n_layers * model.cfg.n_heads
+    return "" if total <= HEADS_NAMED else f"; of {total} heads, the {HEADS_NAMED} whose silencing costs most"
+
+
 def _head_findings(effects: pd.DataFrame) -> list[Finding]:
     zero = effects[effects["intervention"] == "zero"].set_index(["layer", "head"])
     random = effects[effects["intervention"] == "random"].set_index(["layer", "head"])
-    named = sorted(zero["increase"].nlargest(HEADS_NAMED).index)
-    return [_head_finding(layer, head, zero.loc[(layer, head)], random.loc[(layer, head)]) for layer, head in named]
+    return [
+        _head_finding(layer, head, zero.loc[(layer, head)], random.loc[(layer, head)])
+        for layer, head in sorted(zero.index)
+    ]
 
 
 def _head_finding(layer: int, head: int, ablated: "pd.Series[float]", random: "pd.Series[float]") -> Finding:

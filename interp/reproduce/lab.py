@@ -7,12 +7,13 @@ from typing import Any
 
 from interp._records import from_record, to_record
 from interp._seeds import derive_seed
-from interp.models.folders import load_folder, read_config
+from interp.models.folders import WEIGHTS, load_folder, read_config
 from interp.models.regressor import RegressionModel
 from interp.models.zoo import zoo_entries
 from interp.solvers import AbstractSolver, tune
 from interp.tasks import Prompts, Task
 from interp.training import Recipe, Run, checkpoint_steps, get_recipe, train_many
+from interp.training.loop import check_same_run
 
 TUNING = 4096
 """Prompts that steps of their own are tuned on; fewer, and the steps fit them alone."""
@@ -25,7 +26,7 @@ class Lab:
     quick: bool = False
     """Fewer seeds, updates and prompts: a few minutes on 2 cores."""
     seeds: int = 0
-    """Runs of each recipe; 0 leaves it to the figure. Never fewer than 2: spread is part of every claim."""
+    """Runs of each recipe; 0 leaves it to the figure. Never 1: who asks for seeds asks for their spread."""
     folder: Path = Path("runs")
     """Where runs are kept, and found again."""
     jobs: int = 0
@@ -53,11 +54,11 @@ class Lab:
         """Prompts to tune on what would overfit the evaluation's: GD++ with steps of its own."""
         return task.sample(TUNING, seed=derive_seed(self.seed, "tuning"))
 
-    def runs(self, recipe: Recipe | str, *, seeds: int) -> list[Run]:
+    def runs(self, recipe: Recipe | str, *, seeds: int, least: int = 2) -> list[Run]:
         """Runs of seeds 0, 1, ... of a recipe: ``seeds`` of them unless the user says otherwise.
 
         A zoo model of the same recipe and seed is taken as it is where it has its checkpoints. Runs that diverged are
-        noted in the record and left out. Raises ValueError where fewer than 2 are left.
+        noted in the record and left out. Raises ValueError where fewer than ``least`` are left.
         """
         if isinstance(recipe, str):
             recipe = get_recipe(recipe)
@@ -69,9 +70,9 @@ class Lab:
         for run in runs:
             self._note(run)
         finished = [run for run in runs if not run.failure]
-        if len(finished) < 2:
+        if len(finished) < least:
             raise ValueError(
-                f"Only {len(finished)} of {len(runs)} runs of {recipe.name!r} finished, and a claim needs 2: "
+                f"Only {len(finished)} of {len(runs)} runs of {recipe.name!r} finished, and a claim needs {least}: "
                 + "; ".join(f"seed {run.seed}: {run.failure}" for run in runs if run.failure)
             )
         return finished
@@ -85,6 +86,35 @@ class Lab:
         for run in runs:
             self._note(run)
         return sorted(runs, key=lambda run: run.seed)
+
+    def shipped_or_trained(self, recipe: str) -> list[Run]:
+        """Runs of a recipe that takes long to train, of which one is enough: intervals are then over prompts.
+
+        Where the lab is quick, all that there are: the zoo's models and the finished runs in the lab's folder. Else
+        as `runs`, one unless the user asks for more. Raises ValueError where there are none or fewer than asked for,
+        and says how to train them.
+        """
+        if not self.quick:
+            return self.runs(recipe, seeds=1, least=1)
+        wanted = get_recipe(recipe)
+        found: dict[int, Run] = {}
+        for folder in sorted(self.folder.glob(f"{recipe}-seed*")):
+            if (folder / WEIGHTS).is_file():
+                seed = int(read_config(folder)["seed"])
+                check_same_run(folder, wanted, seed)
+                found[seed] = Run(wanted, seed, folder)
+        found |= {e.seed: Run(wanted, e.seed, e.folder) for e in zoo_entries().values() if e.recipe == recipe}
+        if len(found) < max(1, self.seeds):
+            missing = next(seed for seed in range(len(found) + 1) if seed not in found)
+            raise ValueError(
+                f"The zoo and {self.folder} hold {len(found)} of {max(1, self.seeds)} trained models of {recipe!r}. "
+                f"Train another with `interp train {recipe} --seed {missing} --out "
+                f"{self.folder / f'{recipe}-seed{missing}'}`; it is then found with --runs {self.folder}."
+            )
+        runs = [found[seed] for seed in sorted(found)][: self.seeds or None]
+        for run in runs:
+            self._note(run)
+        return runs
 
     def _note(self, run: Run) -> None:
         # The folder's name, not its path: a record must not depend on where it was made.

@@ -1,6 +1,6 @@
 """Tidy tables of panels, and how they are drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +9,8 @@ import seaborn as sns
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
 from interp.report.style import ACCENT, CONTROL, GREEN, MUTED, style
@@ -25,6 +27,10 @@ COLORS = {
     "the wave": MUTED,
     "interpolated": "#c2417f",
     "zero": MUTED,
+    "the model": ACCENT,
+    "transformer": ACCENT,
+    "newton": "#8e63b5",
+    "ols": "#4c5a67",
 }
 """The same series has the same colour in every figure; others take what is left of the palette."""
 OTHERS = ("#17a2a2", "#7a5230", "#4c5a67", "#d4a017", "#a83232")
@@ -46,6 +52,9 @@ class Panel:
     """Horizontal lines, by name: constants to compare with."""
     matrix: bool = False
     """Whether the panel is a matrix: x and y are columns and rows, and the column ``value`` its entries."""
+    heat: bool = False
+    """Whether it is a heat map of values from 0 to 1: as a matrix, but with x of any kind, and the cells of the rows
+    whose column ``boxed`` is true in a box."""
 
 
 def rows(panel: str, frame: pd.DataFrame, *, x: str, y: str, series: str | None = None) -> pd.DataFrame:
@@ -59,6 +68,11 @@ def rows(panel: str, frame: pd.DataFrame, *, x: str, y: str, series: str | None 
     if "seed" not in part:
         part["seed"] = "all"
     return part[list(COLUMNS)]
+
+
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Parts of a figure's table as one; empty ones, which have no types to speak of, are left out."""
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def matrix_rows(panel: str, matrix: Float[Tensor, "row column"]) -> pd.DataFrame:
@@ -80,6 +94,8 @@ def draw_panels(table: pd.DataFrame, panels: Sequence[Panel], *, per_row: int = 
             part = table[table["panel"] == panel.name]
             if panel.matrix:
                 _draw_matrix(ax, part)
+            elif panel.heat:
+                _draw_heat(ax, part)
             else:
                 _draw_lines(ax, part, panel)
             ax.set_title(panel.name)
@@ -91,9 +107,9 @@ def draw_panels(table: pd.DataFrame, panels: Sequence[Panel], *, per_row: int = 
 
 
 def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
-    spare = iter(OTHERS)
+    spare, layers = iter(OTHERS), _layer_colors(part)
     for series, points in part.groupby("series", sort=False):
-        color = COLORS.get(str(series)) or next(spare, "#1c2126")
+        color = COLORS.get(str(series)) or layers.get(str(series)) or next(spare, "#1c2126")
         categories = panel.x_scale == "categories"
         by_x = points.groupby("x", sort=not categories)["y"]
         mean = by_x.mean()
@@ -127,9 +143,21 @@ def _draw_lines(ax: Axes, part: pd.DataFrame, panel: Panel) -> None:
         ax.set_xscale("symlog", linthresh=1)
     elif panel.x_scale == "log":
         ax.set_xscale("log")
+        low, high = ax.get_xlim()
+        if high < 100 * low:  # so few decades need ticks within them, and no powers of ten
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yscale(panel.y_scale)
     ax.set_ylim(*panel.y_limits)
-    ax.legend(frameon=False, fontsize=8)
+    if len(part) or panel.marks:
+        ax.legend(frameon=False, fontsize=8)
+
+
+def _layer_colors(part: pd.DataFrame) -> dict[str, str]:
+    """From light to dark, of the series ``layer 0``, ``layer 1``, ..."""
+    layers = [str(series) for series in dict.fromkeys(part["series"]) if str(series).startswith("layer ")]
+    return dict(zip(layers, sns.color_palette("flare", len(layers)).as_hex(), strict=True))
 
 
 def _draw_matrix(ax: Axes, part: pd.DataFrame) -> None:
@@ -148,3 +176,14 @@ def _draw_matrix(ax: Axes, part: pd.DataFrame) -> None:
         yticklabels=2,
     )
     ax.tick_params(labelsize=7.5, rotation=0)
+
+
+def _draw_heat(ax: Axes, part: pd.DataFrame) -> None:
+    grid = part.astype({"x": int, "y": int}).pivot(index="y", columns="x", values="value")
+    sns.heatmap(grid, ax=ax, cmap="viridis", vmin=0, vmax=1, cbar_kws={"shrink": 0.7}, rasterized=True)
+    boxed = part[part["boxed"].eq(True)].astype({"x": int, "y": int})
+    for x, y in boxed[["x", "y"]].itertuples(index=False):
+        corner = (list(grid.columns).index(x), list(grid.index).index(y))
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, ec=CONTROL, lw=1.8))
+    ax.tick_params(labelsize=7.5)
+    ax.tick_params(axis="y", rotation=0)

@@ -1,11 +1,13 @@
 """The lasso's solutions for every penalty at once."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 from torch import Tensor
 
@@ -24,10 +26,12 @@ class LassoPath:
 
         Where two coordinates join or leave at once, as for equal columns of X, a path may go wrong: check the solution.
         """
-        paths = [
-            lars_path_gram(Xy=b, Gram=S, n_samples=1, method="lasso", copy_X=True, copy_Gram=True)
-            for S, b in zip(_rows(gram), _rows(moment), strict=True)
-        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of paths that go wrong
+            paths = [
+                lars_path_gram(Xy=b, Gram=S, n_samples=1, method="lasso")
+                for S, b in zip(_rows(gram), _rows(moment), strict=True)
+            ]
         n_knots, dim = max(len(penalties) for penalties, _, _ in paths), moment.shape[-1]
         penalties, weights = np.zeros((len(paths), n_knots)), np.zeros((len(paths), n_knots, dim))
         for row, (at, _, coefficients) in enumerate(paths):

@@ -42,8 +42,12 @@ class Search:
     objective: float
 
 
-def search(objective: Callable[[dict[str, float]], float], space: Mapping[str, Range]) -> Search:
+def search(
+    objective: Callable[[dict[str, float]], float], space: Mapping[str, Range], *, coarse: int = COARSE
+) -> Search:
     """Minimise ``objective`` over one or two hyperparameters. Not-finite values count as infinitely bad.
+
+    ``coarse`` grid points of each of two logarithmic hyperparameters find the valleys.
 
     Raises ValueError for an empty space, and when no point of the grid gives a finite objective.
     """
@@ -58,7 +62,7 @@ def search(objective: Callable[[dict[str, float]], float], space: Mapping[str, R
         value = objective(values_at(shares))
         return value if math.isfinite(value) else math.inf
 
-    axes = [np.linspace(0, 1, FINE if len(names) == 1 else COARSE if space[name].log else BESIDE) for name in names]
+    axes = [np.linspace(0, 1, FINE if len(names) == 1 else coarse if space[name].log else BESIDE) for name in names]
     shape = tuple(len(axis) for axis in axes)
     values = np.array([evaluate(np.array(point)) for point in itertools.product(*axes)]).reshape(shape)
     if not np.isfinite(values).any():

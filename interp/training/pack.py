@@ -1,4 +1,4 @@
-"""Put a finished run into the zoo: ``python -m interp.training.pack RUN NAME "What it shows."``."""
+"""Put a finished run into the zoo: ``python -m interp.training.pack RUN NAME "What it shows." [--bare]``."""
 
 import hashlib
 import json
@@ -17,23 +17,26 @@ MOST_METRICS = 600
 """Lines of metrics.jsonl that are kept."""
 
 
-def pack(run: Path | str, name: str, shows: str, *, index: Path = INDEX) -> Path:
+def pack(run: Path | str, name: str, shows: str, *, bare: bool = False, index: Path = INDEX) -> Path:
     """Copy a run into the zoo as model ``name``: weights, config, thinned metrics, bare checkpoints.
 
-    ``shows`` says in one line what the model is good for. Returns the new folder, beside ``index``. Raises
-    FileNotFoundError for unfinished runs, ValueError for runs without a recipe, and whatever `load_folder` raises.
+    ``shows`` says in one line what the model is good for; ``bare`` leaves the checkpoints out, which are as large as
+    the model each. Returns the new folder, beside ``index``. Raises FileNotFoundError for unfinished runs, ValueError for
+    runs without a recipe, and whatever `load_folder` raises.
     """
     run, folder = Path(run), index.parent / name
     model = load_folder(run)
     content = read_config(run)
     if not content.get("recipe") or content.get("source") == "import":
         raise ValueError(f"{run} was not trained by a recipe; the zoo holds models that can be trained again.")
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not bare:
+        (folder / "checkpoints").mkdir(exist_ok=True)
     for step in checkpoint_steps(folder):
         checkpoint_path(folder, step).unlink()
     for file in (CONFIG, WEIGHTS):
         write_atomically(folder / file, (run / file).read_bytes())
-    for step in checkpoint_steps(run):
+    for step in [] if bare else checkpoint_steps(run):
         weights = read_safetensors(checkpoint_path(run, step))
         kept = {key: value for key, value in weights.items() if key.startswith("model.")}
         write_atomically(checkpoint_path(folder, step), save_safetensors(kept))
@@ -54,6 +57,7 @@ def pack(run: Path | str, name: str, shows: str, *, index: Path = INDEX) -> Path
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    places = [argument for argument in sys.argv[1:] if argument != "--bare"]
+    if len(places) != 3:
         sys.exit(__doc__)
-    sys.stdout.write(f"Wrote {pack(*sys.argv[1:])}\n")
+    sys.stdout.write(f"Wrote {pack(*places, bare='--bare' in sys.argv)}\n")

@@ -113,8 +113,8 @@ def _sine(name: str, *, descent: bool) -> Recipe:
     )
 
 
-def _gaussian(dim: int, n_points: int) -> LinearRegression:
-    return LinearRegression(dim=dim, n_points=n_points, inputs="gaussian")
+def _gaussian(dim: int, n_points: int, **task: Any) -> LinearRegression:
+    return LinearRegression(dim=dim, n_points=n_points, inputs="gaussian", **task)
 
 
 def _garg(name: str, task: LinearRegression, *, n_layers: int, width: int, n_heads: int) -> Recipe:
@@ -149,15 +149,19 @@ def _garg(name: str, task: LinearRegression, *, n_layers: int, width: int, n_hea
     )
 
 
+def _standard(name: str = "", *, width: int = 256, **task: Any) -> Recipe:
+    """`garg-standard`, the model of Garg et al. and Fu et al. (2023), or a variation: days of training on a GPU."""
+    return _garg(f"garg-standard{name}", _gaussian(20, 41, **task), n_layers=12, width=width, n_heads=8)
+
+
 def _tiny(name: str = "", *, width: int = 64, **task: Any) -> Recipe:
     """`garg-tiny`, an hour's training on one core, or a variation of it.
 
     Inputs of so few coordinates need no curriculum. With ten times the published learning rate, falling to 0, a few
     per cent of the published updates are enough.
     """
-    regression = LinearRegression(dim=5, n_points=16, inputs="gaussian", **task)
     return replace(
-        _garg(f"garg-tiny{name}", regression, n_layers=8, width=width, n_heads=4),
+        _garg(f"garg-tiny{name}", _gaussian(5, 16, **task), n_layers=8, width=width, n_heads=4),
         steps=30_000,
         lr=1e-3,
         clip_norm=1.0,
@@ -169,20 +173,35 @@ def _tiny(name: str = "", *, width: int = 64, **task: Any) -> Recipe:
     )
 
 
-def _lstm() -> Recipe:
-    """The control of Fu et al. (2023, section 5.5): an LSTM on the prompts of `garg-tiny`."""
-    tiny = _tiny("-lstm")
-    return replace(
-        tiny, model=LSTMConfig(dim=tiny.task.dim, layout=_GARG_LAYOUT, n_layers=4, width=64), lr=3e-3, clip_norm=1.0
-    )
+def _lstm(like: Recipe, *, n_layers: int, width: int) -> Recipe:
+    """The control of Fu et al. (2023, section 5.5): an LSTM on the prompts of a transformer, trained alike."""
+    model = LSTMConfig(dim=like.task.dim, layout=_GARG_LAYOUT, n_layers=n_layers, width=width)
+    return replace(like, name=f"{like.name}-lstm", model=model)
 
 
 DEPTHS = range(2, 9)
 """Numbers of layers of the deep recipes, looped and not."""
 
+HIDDEN_SIZES = {"tiny": (4, 8, 16, 32, 64), "standard": (8, 16, 32, 64, 256)}
+"""Widths of the stream of the hidden-size series (Fu et al. 2023, section 5.4), of dim 5 and of dim 20.
 
-HIDDEN_SIZES = (8, 16, 32, 64)
-"""Widths of the stream of the hidden-size series (Fu et al. 2023, section 5.4); the last is `garg-tiny`'s own."""
+The last is that of the recipe which the others vary.
+"""
+
+
+def _garg_series() -> Iterator[Recipe]:
+    """GPT-2s of two sizes: isotropic, noisy and ill-conditioned inputs, hidden sizes, and the LSTM beside them.
+
+    The noise has a twentieth of the targets' variance.
+    """
+    for size, make, noise_std in (("standard", _standard, 1.0), ("tiny", _tiny, 0.5)):
+        yield make()
+        yield make("-noisy", noise_std=noise_std)
+        yield make("-skewed", covariance=ConditionNumber(value=100.0))
+        for width in HIDDEN_SIZES[size][:-1]:
+            yield make(f"-width{width}", width=width)
+    yield _lstm(_standard(), n_layers=10, width=256)
+    yield replace(_lstm(_tiny(), n_layers=4, width=64), lr=3e-3)
 
 
 def _all() -> Iterator[Recipe]:
@@ -196,14 +215,8 @@ def _all() -> Iterator[Recipe]:
         yield _softmax(1, layer_norm=layer_norm)
     yield _sine("sine-mlp", descent=False)
     yield _sine("sine-mlp-gd", descent=True)
-    yield _garg("garg-standard", _gaussian(20, 41), n_layers=12, width=256, n_heads=8)
     yield _garg("garg-small", _gaussian(10, 21), n_layers=12, width=128, n_heads=4)
-    yield _tiny()
-    yield _tiny("-noisy", noise_std=0.5)
-    yield _tiny("-skewed", covariance=ConditionNumber(value=100.0))
-    for width in HIDDEN_SIZES[:-1]:
-        yield _tiny(f"-width{width}", width=width)
-    yield _lstm()
+    yield from _garg_series()
 
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _all()}

@@ -10,13 +10,14 @@ from interp.bench.training import compare, weight_difference
 from interp.models.transformer import RegressionTransformer
 from interp.training import get_recipe
 from interp.training.loop import training_prompts
+from tests.training.recipes import transformer_of
 
 CPU = torch.device("cpu")
 SMALL = replace(get_recipe("lsa-1layer"), batch_size=16, steps=5)
 
 
 def test_the_plain_model_predicts_what_ours_does():
-    model = RegressionTransformer(SMALL.model, SMALL.task, seed=0)
+    model = RegressionTransformer(transformer_of(SMALL), SMALL.task, seed=0)
     tokens = model.tokens(SMALL.task.sample(8))
     plain = PlainLinearAttention.like(model)
     torch.testing.assert_close(plain(tokens), model(tokens)[:, 0], rtol=0, atol=1e-5)

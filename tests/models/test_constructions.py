@@ -173,6 +173,7 @@ def test_clamped_gradient_descent_cuts_all_it_knows_after_every_step(clamp, step
 @pytest.mark.parametrize("spec", ["gd:steps=6,lr=1000", "gd++:steps=6,lr=1000,gamma=0.3"])
 def test_a_diverging_construction_stays_within_its_clamp(spec):
     free, clamped = interp.load(spec), interp.load(f"{spec},clamp=10")
+    assert isinstance(free.cfg, TransformerConfig) and isinstance(clamped.cfg, TransformerConfig)
     assert (free.cfg.clamp, clamped.cfg.clamp) == (None, 10.0)
     tokens = free.tokens(free.task.sample(8))
     assert not free(tokens).abs().max() < 1e6

@@ -181,6 +181,18 @@ def test_a_zipped_torch_file_under_another_name_is_not_opened(run):
         load_folder(run)
 
 
+def test_a_weights_file_whose_header_has_the_length_that_a_pickle_begins_with_is_read(run):
+    """Its first byte is 0x80, a pickle's, where the header's length leaves 128 over a multiple of 256."""
+    path = run / "model.safetensors"
+    for extra in range(256):
+        save_file(load_file(path), path, metadata={"note": "x" * extra})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    else:
+        pytest.fail("no header of that length")
+    load_folder(run)
+
+
 @pytest.mark.parametrize("kept", [0, 5, 200, -1])
 def test_a_truncated_weights_file_is_refused(run, kept):
     path = run / "model.safetensors"

@@ -11,7 +11,7 @@ def assert_supported_step_by_step(report: Report, solver: str, lead: int = 0):
     findings = {finding.id: finding for finding in report.findings}
     n_layers = report.model["config"]["n_layers"]
     for layer in range(1, n_layers + 1):
-        for suffix in ("", ".weights"):
+        for suffix in ("", ".weights", ".response"):
             finding = findings[f"algorithm.layer{layer}{suffix}"]
             if layer < lead:
                 assert finding.verdict != "supported"

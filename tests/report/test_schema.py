@@ -40,8 +40,9 @@ def test_every_finding_has_controls_and_they_are_numbers(record):
 
 
 def test_tables_are_rows_of_the_same_columns(record):
-    tables = {"losses", "readouts", "match_errors", "match_weights", "products", "path", "shifts", "token_dependency"}
-    assert tables | {"ablation"} <= set(record["tables"])
+    tables = {"losses", "readouts", "match_errors", "match_weights", "match_response", "responses", "growth"}
+    tables |= {"products", "path", "shifts", "token_dependency", "ablation"}
+    assert tables <= set(record["tables"])
     for name, rows in record["tables"].items():
         assert rows, name
         assert {tuple(row) for row in rows} == {tuple(rows[0])}

@@ -8,7 +8,8 @@ from tests.report.quick import quick_report
 
 def assert_supports_nothing(report: Report) -> None:
     verdicts = {finding.id: finding.verdict for finding in report.findings}
-    assert {"algorithm.layer1", "algorithm.layer1.weights", "learned.regression", "head.layer1.head0"} <= set(verdicts)
+    of_algorithm = {f"algorithm.layer1{measure}" for measure in ("", ".weights", ".response")}
+    assert of_algorithm | {"learned.regression", "head.layer1.head0"} <= set(verdicts)
     assert [finding_id for finding_id, verdict in verdicts.items() if verdict == "supported"] == []
 
 

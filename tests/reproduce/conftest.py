@@ -23,18 +23,25 @@ def brief_zoo(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def brief_runs(tmp_path_factory):
-    """Where the figures' tests keep their runs, so that figures share them."""
-    return tmp_path_factory.mktemp("runs")
+    """Where the figures' tests keep their runs, so that figures share them; two of what quick figures do not train."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in RECIPES:
+        if name.startswith("garg-tiny"):
+            for seed in range(2):
+                train(_brief(name), folder / f"{name}-seed{seed}", seed=seed)
+    return folder
 
 
 @pytest.fixture
 def briefly(monkeypatch, brief_zoo, brief_runs):
     """Recipes of three updates on eight prompts, a zoo of such models alone, evaluation on 64 prompts, few depths, and
-    a short search for steps of their own."""
+    short searches for hyperparameters and for steps of their own."""
     monkeypatch.setattr("interp.reproduce.oswald.depth.QUICK_DEPTHS", (2, 3))
     # by module: the name interp.solvers.tune is the function
     monkeypatch.setattr(import_module("interp.solvers.tune"), "FIRST", (1.0,))
     monkeypatch.setattr("interp.solvers.descend.DESCENTS", 1)
+    for name, few in (("FINE", 5), ("REFINED", 1), ("EVALUATIONS", 1)):
+        monkeypatch.setattr(import_module("interp.solvers.search"), name, few)
     for name in RECIPES:
         monkeypatch.setitem(RECIPES, name, _brief(name))
     monkeypatch.setattr("interp.reproduce.lab.zoo_entries", lambda: brief_zoo)
@@ -44,7 +51,7 @@ def briefly(monkeypatch, brief_zoo, brief_runs):
 
 
 def _brief(name):
-    return replace(RECIPES[name], steps=3, batch_size=8)
+    return replace(RECIPES[name], steps=3, batch_size=8, warmup=0)
 
 
 class _Entry(ZooEntry):

@@ -21,6 +21,7 @@ def test_every_figure_is_complete_and_models_trained_for_a_moment_align_with_not
         if finding.statistic in ("cosine_of_sensitivities", "loss_relative_to_best_gd", "loss_relative_to_gd++"):
             low_is_claimed = "below" in finding.claim or "fallen" in finding.claim
             assert finding.verdict != "supported" or low_is_claimed, finding.claim
+        assert not (name.startswith("fu-") and finding.verdict == "supported"), finding.claim
 
 
 def test_an_unknown_figure_is_named_with_the_nearest():

@@ -66,3 +66,42 @@ def test_evaluation_prompts_are_the_same_for_all_and_others_for_another_seed():
     task = get_recipe("lsa-1layer").task
     one, again, other = (Lab(quick=True, seed=seed).prompts(task) for seed in (0, 0, 1))
     assert (one.xs == again.xs).all() and not (one.xs == other.xs).any()
+
+
+def quick_lab(folder, **options):
+    return Lab(quick=True, folder=folder, **options)
+
+
+def test_what_takes_long_to_train_is_found_in_the_folder_one_run_or_all(briefly, tmp_path):
+    assert [run.seed for run in quick_lab(briefly).shipped_or_trained("garg-tiny")] == [0, 1]
+    (tmp_path / "garg-tiny-seed1").symlink_to(briefly / "garg-tiny-seed1")
+    lab = quick_lab(tmp_path)
+    assert [run.seed for run in lab.shipped_or_trained("garg-tiny")] == [1]
+    assert [run["folder"] for run in lab.record] == ["garg-tiny-seed1"]
+
+
+def test_zoo_models_of_the_recipe_go_before_runs_of_the_same_seed(briefly, brief_zoo):
+    found = quick_lab(briefly).shipped_or_trained("lsa-5layer")
+    assert [run.folder for run in found] == [entry.folder for entry in brief_zoo.values()]
+
+
+def test_none_or_fewer_than_asked_for_are_an_error_that_says_how_to_train_more(briefly, tmp_path):
+    with pytest.raises(ValueError, match=r"hold 0 of 1 .* `interp train garg-tiny-noisy --seed 0 --out "):
+        quick_lab(tmp_path).shipped_or_trained("garg-tiny-noisy")
+    with pytest.raises(ValueError, match=r"hold 2 of 3 .* `interp train garg-tiny --seed 2 --out .*garg-tiny-seed2`"):
+        quick_lab(briefly, seeds=3).shipped_or_trained("garg-tiny")
+
+
+def test_an_unfinished_run_is_none_and_one_of_another_recipe_is_refused(briefly, tmp_path):
+    (tmp_path / "garg-tiny-seed0").mkdir()
+    with pytest.raises(ValueError, match="hold 0 of 1"):
+        quick_lab(tmp_path).shipped_or_trained("garg-tiny")
+    (tmp_path / "garg-tiny-seed1").symlink_to(briefly / "garg-tiny-noisy-seed1")
+    with pytest.raises(ValueError, match="holds a run of another recipe or seed"):
+        quick_lab(tmp_path).shipped_or_trained("garg-tiny")
+
+
+def test_at_full_scale_one_run_is_trained_unless_more_are_asked_for(briefly, tmp_path):
+    (run,) = Lab(folder=briefly, jobs=1).shipped_or_trained("garg-tiny-width8")
+    assert run.seed == 0
+    assert [run.seed for run in Lab(folder=briefly, jobs=1, seeds=2).shipped_or_trained("garg-tiny-width8")] == [0, 1]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from interp.reproduce.claims import claim_range
-from interp.reproduce.panels import Panel, draw_panels, matrix_rows, rows
+from interp.reproduce.panels import Panel, draw_panels, joined, matrix_rows, rows
 from interp.reproduce.reproduction import Reproduction
 
 PANEL = Panel(name="loss", x="update", y="loss")
@@ -81,3 +81,23 @@ def test_a_matrix_is_drawn_as_it_stands():
     entries = mesh.get_array()
     assert entries is not None and entries.ravel().tolist() == [1.0, -2.0, 0.5, 0.0]
     assert (mesh.norm.vmin, mesh.norm.vmax) == (-2.0, 2.0)  # 0 is white
+
+
+def test_a_heat_map_has_values_from_zero_to_one_and_a_box_at_the_rows_that_ask_for_one():
+    cells = [(1, 0, 0.2, False), (64, 0, 0.9, True), (1, 1, 0.4, True), (64, 1, 0.3, False)]
+    table = pd.DataFrame(cells, columns=["x", "y", "value", "boxed"]).assign(panel="h", series="gd", seed=0)
+    drawing = draw_panels(table, [Panel(name="h", x="step", y="layer", heat=True)])
+    (mesh,) = drawing.axes[0].collections
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (0, 1)
+    assert sorted(box.get_xy() for box in drawing.axes[0].patches) == [(0, 1), (1, 0)]  # columns are places, not steps
+
+
+def test_a_panel_with_nothing_in_it_is_drawn_empty():
+    table = joined([pd.DataFrame(columns=["panel", "series", "seed", "x", "y"]), rows_of_loss()])
+    assert table["y"].dtype == float
+    drawing = draw_panels(table, [PANEL, Panel(name="steps", x="layer", y="step", y_scale="log")])
+    assert [len(ax.get_lines()) for ax in drawing.axes[:2]] == [1, 0]
+
+
+def rows_of_loss():
+    return rows("loss", pd.DataFrame({"update": [1, 2], "series": "trained", "loss": [3.0, 1.0]}), x="update", y="loss")

@@ -29,6 +29,12 @@ def tiny_recipe(**options) -> Recipe:
     )
 
 
+def transformer_of(recipe: Recipe) -> TransformerConfig:
+    """The config of a recipe that trains a transformer."""
+    assert isinstance(recipe.model, TransformerConfig)
+    return recipe.model
+
+
 def train_and_stop(recipe: Recipe, folder: Path, *, after: int, seed: int = 0) -> None:
     """Begin a run and interrupt it after so many updates."""
     update = loop_module._update

@@ -7,7 +7,7 @@ from interp.models.folders import weights_checksum
 from interp.training import checkpoint_steps, load_checkpoint, train
 from interp.training.checkpoints import checkpoint_path, is_kept
 from tests.errors import raises_exactly
-from tests.training.recipes import tiny_recipe
+from tests.training.recipes import tiny_recipe, transformer_of
 
 
 def test_kept_steps_are_evenly_spaced_on_a_logarithmic_scale():
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     other = tiny_recipe(steps=2, warmup=0)
     from dataclasses import replace
 
-    train(replace(other, model=replace(other.model, head_width=5)), tmp_path / "other")
+    train(replace(other, model=replace(transformer_of(other), head_width=5)), tmp_path / "other")
     checkpoint_path(tmp_path / "other", 2).replace(checkpoint_path(tmp_path / "run", 2))
     with raises_exactly(
         ValueError,

@@ -20,7 +20,7 @@ from interp.training import loop as loop_module
 from interp.training.metrics import read_metrics
 from tests.errors import raises_exactly
 from tests.training.killed_run import LONG
-from tests.training.recipes import tiny_recipe, train_and_stop
+from tests.training.recipes import tiny_recipe, train_and_stop, transformer_of
 
 
 def test_the_data_of_an_update_depend_on_seed_and_step_alone():
@@ -199,7 +199,7 @@ def test_a_run_of_a_model_with_another_value_of_a_younger_field_is_not_resumed(t
     with pytest.raises(
         ValueError, match=r"another recipe or seed \(model .*'clamp': None.* there, .*'clamp': 10\.0.* here\)"
     ):
-        train(replace(recipe, model=replace(recipe.model, clamp=10.0)), folder, resume=True)
+        train(replace(recipe, model=replace(transformer_of(recipe), clamp=10.0)), folder, resume=True)
 
 
 def test_a_recipe_with_a_field_that_nobody_knows_is_another(tmp_path):
@@ -319,7 +319,7 @@ def moved(model: RegressionTransformer, seed: int) -> tuple[set[str], set[str]]:
 def test_frozen_parameters_stay_in_every_layer_and_all_others_move(frozen: Sequence[str]):
     """Weight decay and a tight clip would show on what is frozen too, if anything did."""
     recipe = tiny_recipe(frozen=frozen, weight_decay=0.1, clip_norm=0.01, batch_size=64)
-    recipe = replace(recipe, model=replace(recipe.model, mlp="gelu"))
+    recipe = replace(recipe, model=replace(transformer_of(recipe), mlp="gelu"))
     model = train(recipe, seed=5)
     changed, kept = moved(model, seed=5)
     assert kept == {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] in frozen}

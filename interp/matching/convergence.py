@@ -1,0 +1,82 @@
+"""How fast the layers converge: the steps of a solver that err as much as each layer does."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from interp.matching.growth import GrowthLaw, fit_growth
+from interp.matching.layer_errors import LayerPredictions
+from interp.solvers import AbstractSolver
+from probes import resampling_weights
+from probes.intervals import percentiles
+
+
+def equal_error_steps(
+    layers: LayerPredictions, solver: AbstractSolver, steps: tuple[int, ...], first_column: int = 1
+) -> tuple[pd.DataFrame, GrowthLaw]:
+    """For every layer the step count, interpolated, at which the solver's mean squared error is the layer's.
+
+    Unlike a similarity it asks only how good the answers are, not whether they are the same: it is the rate of
+    convergence of Fu et al. (2023, section 4.1). Errors are means over prompts and over columns from ``first_column``
+    on. Between two of ``steps`` the logarithm of the error is taken to be linear. A layer that errs more than the first
+    of them has that many steps, one that errs less than the solver ever does infinitely many.
+
+    Columns: layer, error, error_low, error_high, order (the order of convergence q that this layer, the one before and
+    the one after imply by e_next ~ e^q: 1 is linear convergence, as of GD, 2 quadratic, as of Newton; NaN at the ends),
+    steps, steps_low, steps_high. The growth law is that of the steps of layers that are neither at the first nor beyond
+    the last of them. Intervals are 95 % bootstraps over prompts.
+    """
+    ordered = tuple(sorted(steps))
+    theirs = layers.squared_errors(solver.predict(layers.problems, ordered))[..., first_column:].mean(-1)
+    ours = layers.squared_errors()[..., first_column:].mean(-1)  # [layer prompt]
+    drawn = resampling_weights(ours.shape[1])
+    found = _steps_to(ours.mean(-1), theirs.mean(-1), ordered)
+    resampled = np.stack(
+        [_steps_to(a, b, ordered) for a, b in zip(drawn @ ours.T, drawn @ theirs.T, strict=True)]
+    )  # [resample layer]
+    error_low, error_high = percentiles(drawn @ ours.T)
+    finite = np.where(np.isfinite(resampled), resampled, 2.0 * ordered[-1])
+    low, high = percentiles(finite)
+    table = pd.DataFrame(
+        {
+            "layer": range(len(ours)),
+            "error": ours.mean(-1),
+            "error_low": error_low,
+            "error_high": error_high,
+            "order": _orders(ours.mean(-1)),
+            "steps": found,
+            "steps_low": low,
+            "steps_high": np.where(high > ordered[-1], np.inf, high),
+        }
+    )
+    inside = (found > ordered[0]) & np.isfinite(found)
+    return table, fit_growth(np.where(inside, found, 1.0), finite, inside)
+
+
+def _steps_to(
+    errors: Float[NDArray[np.float64], " layer"], of_solver: Float[NDArray[np.float64], " step"], steps: tuple[int, ...]
+) -> Float[NDArray[np.float64], " layer"]:
+    """Where the solver's error, made monotone by its least so far, first comes down to each error."""
+    best = np.minimum.accumulate(np.nan_to_num(of_solver, nan=np.inf))
+    logs = np.log(np.maximum(best, np.finfo(float).tiny))
+    wanted = np.log(np.maximum(errors, np.finfo(float).tiny))
+    after = (logs[None, :] > wanted[:, None]).sum(-1)  # the first step at or below the wanted error
+    found = np.full(len(errors), np.inf)
+    for layer, place in enumerate(after):
+        if place == 0:
+            found[layer] = steps[0]
+        elif place < len(steps):
+            share = (logs[place - 1] - wanted[layer]) / (logs[place - 1] - logs[place])
+            found[layer] = steps[place - 1] + share * (steps[place] - steps[place - 1])
+    return found
+
+
+def _orders(errors: Float[NDArray[np.float64], " layer"]) -> Float[NDArray[np.float64], " layer"]:
+    """``log(e_next / e) / log(e / e_before)``; NaN where an error does not fall."""
+    falls = np.diff(np.log(np.maximum(errors, np.finfo(float).tiny)))
+    orders = np.full(len(errors), np.nan)
+    if len(falls) > 1:
+        meaningful = (falls[:-1] < 0) & (falls[1:] < 0)
+        orders[1:-1] = np.where(meaningful, falls[1:] / np.where(meaningful, falls[:-1], 1.0), np.nan)
+    return orders

@@ -1,0 +1,65 @@
+"""What analyses share is computed once, and is what each would have computed."""
+
+import pytest
+import torch
+
+from interp.matching import readouts
+from interp.matching.memory import current_memory, shared_memory
+from interp.matching.readouts import layer_states
+from interp.matching.twins import make_twins
+from tests.models.tiny import tiny_model
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many batches have been run."""
+    runs: list[int] = []
+    real = readouts._states_of_batch
+
+    def run(model, prompts):
+        runs.append(len(prompts))
+        return real(model, prompts)
+
+    monkeypatch.setattr(readouts, "_states_of_batch", run)
+    return runs
+
+
+def test_states_of_the_same_prompts_are_computed_once(counted):
+    model = tiny_model()
+    prompts = model.task.sample(6)
+    apart = layer_states(model, prompts)
+    with shared_memory():
+        first, again = layer_states(model, prompts), layer_states(model, prompts)
+        halves = [layer_states(model, half) for half in (*prompts.halves(), *prompts.halves())]
+    assert torch.equal(first, apart)
+    assert again is first
+    assert torch.equal(torch.cat(halves[:2], dim=1), apart)
+    assert counted == [6, 6, 3, 3]
+
+
+def test_other_prompts_models_and_queries_are_not_mistaken_for_them():
+    model, other = tiny_model(seed=1), tiny_model(seed=2)
+    prompts = model.task.sample(4, n_queries=2)
+    shifted = prompts[torch.arange(4).roll(1)]
+    with shared_memory():
+        found = [layer_states(*pair) for pair in ((model, prompts), (other, prompts), (model, shifted))]
+        single = layer_states(model, prompts.one_query_each())
+    assert not torch.isclose(found[0][1:], found[1][1:]).any()
+    assert torch.equal(found[2], found[0][:, torch.arange(4).roll(1)])
+    assert single.shape[1] == 8
+
+
+def test_twins_are_made_once_and_only_within_the_context():
+    model = tiny_model()
+    with shared_memory():
+        first, again = make_twins(model), make_twins(model)
+        assert all(a is b for a, b in zip(first, again, strict=True))
+        assert make_twins(model, count=1)[0] is not first[0]
+    assert current_memory() is None
+    assert make_twins(model)[0] is not first[0]
+
+
+def test_an_exception_ends_the_memory_too():
+    with pytest.raises(KeyError, match="mine"), shared_memory():
+        raise KeyError("mine")
+    assert current_memory() is None
