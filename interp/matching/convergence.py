@@ -11,6 +11,9 @@ from interp.solvers import AbstractSolver
 from probes import resampling_weights
 from probes.intervals import percentiles
 
+DIVERGED = 1e300
+"""A squared error that stands for any beyond it, infinite ones too, so that prompts can be resampled."""
+
 
 def equal_error_steps(
     layers: LayerPredictions, solver: AbstractSolver, steps: tuple[int, ...], first_column: int = 1
@@ -29,6 +32,7 @@ def equal_error_steps(
     """
     ordered = tuple(sorted(steps))
     theirs = layers.squared_errors(solver.predict(layers.problems, ordered))[..., first_column:].mean(-1)
+    theirs = np.minimum(np.nan_to_num(theirs, nan=np.inf), DIVERGED)
     ours = layers.squared_errors()[..., first_column:].mean(-1)  # [layer prompt]
     drawn = resampling_weights(ours.shape[1])
     found = _steps_to(ours.mean(-1), theirs.mean(-1), ordered)

@@ -77,7 +77,7 @@ def write_algorithm(
                 _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
                 *(figure for part in parts for figure in part.figures),
             ),
-            tables=(*shown, *(["growth"] if "growth" in named else [])),
+            tables=(*shown, *(name for name in ("growth", "convergence") if name in named)),
         ),
         findings=tuple(findings),
         tables=named,

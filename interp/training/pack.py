@@ -21,8 +21,8 @@ def pack(run: Path | str, name: str, shows: str, *, bare: bool = False, index: P
     """Copy a run into the zoo as model ``name``: weights, config, thinned metrics, bare checkpoints.
 
     ``shows`` says in one line what the model is good for; ``bare`` leaves the checkpoints out, which are as large as
-    the model each. Returns the new folder, beside ``index``. Raises FileNotFoundError for unfinished runs, ValueError for
-    runs without a recipe, and whatever `load_folder` raises.
+    the model each. Returns the new folder, beside ``index``. Raises FileNotFoundError for unfinished runs, ValueError
+    for runs without a recipe, and whatever `load_folder` raises.
     """
     run, folder = Path(run), index.parent / name
     model = load_folder(run)

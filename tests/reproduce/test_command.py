@@ -16,7 +16,7 @@ def test_the_list_names_every_figure(capsys):
 def test_a_figure_that_does_not_exist_is_bad_usage(arguments, capsys):
     assert main(["reproduce", *arguments]) == 2
     message = capsys.readouterr().err
-    assert "known are oswald-curvature" in message and "Traceback" not in message
+    assert "known are fu-heatmaps" in message and "Traceback" not in message
 
 
 def test_a_figure_from_the_command_line(briefly, tmp_path, capsys):
