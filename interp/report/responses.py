@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from interp.matching.match_response import THE_MODEL
 from interp.report.render import INK
@@ -48,6 +49,9 @@ def draw_responses(table: pd.DataFrame) -> Figure:
                 ax.axhline(0, color=INK, lw=0.5, alpha=0.5)
                 ax.axhline(1, color=INK, lw=0.5, alpha=0.5)
                 ax.set_xscale("log")
+                ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                ax.xaxis.set_minor_formatter(NullFormatter())
                 ax.set_ylim(-0.25, 1.35)
                 ax.tick_params(labelsize=7.5)
                 if length == lengths[0]:

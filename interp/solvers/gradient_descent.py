@@ -25,7 +25,7 @@ class GradientDescent(StepwiseSolver):
     """
 
     name: ClassVar[str] = "gd"
-    default_steps: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+    default_steps: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, *(2**k for k in range(5, 13)))
     stepwise: ClassVar[tuple[str, ...]] = ("lr",)
 
     lr: float | tuple[float, ...] = 0.01

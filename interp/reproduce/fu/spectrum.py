@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from interp.matching import EigenvalueBins, ResponseSums, response_table, similarity_of_responses
+from interp.matching import EigenvalueBins, ResponseSums, make_family, response_table, similarity_of_responses
 from interp.matching.match_response import BOUND, THE_MODEL
 from interp.matching.pipeline import resampled_means
 from interp.matching.response import unexplained
@@ -21,12 +21,12 @@ from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
+    GD_STEPS,
+    NEWTON_STEPS,
     Contest,
     contests,
-    gd_family,
     interval_over_runs,
     models_of,
-    newton_family,
     over_runs,
     prompts_for,
     runs_of,
@@ -87,8 +87,11 @@ def reproduce(lab: Lab) -> Reproduction:
 
 
 def measured(model: HookedRegressor, prompts: Prompts) -> Responses:
-    """Choose the iterates by similarity of errors, and compare their responses with those of the layers."""
-    by_measure = contests(model, prompts, [newton_family(), gd_family(prompts)], weight_prompts=WEIGHT_PROMPTS)
+    """Choose hyperparameters and steps by errors, and compare the iterates' responses with those of the layers."""
+    # Which is nearer must not hang on a step size: each family has the hyperparameters that suit the layers best.
+    families = [make_family("newton", many_prefixes=True, steps=NEWTON_STEPS)]
+    families += [make_family("gd", many_prefixes=True, steps=GD_STEPS[::2])]
+    by_measure = contests(model, prompts, families, weight_prompts=WEIGHT_PROMPTS)
     errors, observed = by_measure["errors"], by_measure["weights"].run.estimation
     problems, weights = observed.problems, observed.weights_by_prefix
     bins = EigenvalueBins.of(problems.spectrum)
@@ -176,6 +179,9 @@ def _nearer(found: list[Responses], layers: list[int], id: str, subject: str, tw
             "layers": layers,
             "the same by similarity of errors": [by_errors.estimate, by_errors.low, by_errors.high],
             "layers at which the interval tells the two apart": {name: sum(told) for name, told in apart.items()},
+            "hyperparameters": {
+                family: [one.errors.fitted(family).solver.describe() for one in found] for family in FAMILIES
+            },
             "steps": {
                 family: [
                     [one.errors.fitted(family).family.steps[one.errors.fitted(family).best[layer]] for layer in layers]
