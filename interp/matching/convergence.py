@@ -31,8 +31,8 @@ def equal_error_steps(
     the last of them. Intervals are 95 % bootstraps over prompts.
     """
     ordered = tuple(sorted(steps))
-    theirs = layers.squared_errors(solver.predict(layers.problems, ordered))[..., first_column:].mean(-1)
-    theirs = np.minimum(np.nan_to_num(theirs, nan=np.inf), DIVERGED)
+    squares = layers.squared_errors(solver.predict(layers.problems, ordered))
+    theirs = np.nan_to_num(squares, nan=DIVERGED).clip(max=DIVERGED)[..., first_column:].mean(-1)
     ours = layers.squared_errors()[..., first_column:].mean(-1)  # [layer prompt]
     drawn = resampling_weights(ours.shape[1])
     found = _steps_to(ours.mean(-1), theirs.mean(-1), ordered)
@@ -62,7 +62,7 @@ def _steps_to(
     errors: Float[NDArray[np.float64], " layer"], of_solver: Float[NDArray[np.float64], " step"], steps: tuple[int, ...]
 ) -> Float[NDArray[np.float64], " layer"]:
     """Where the solver's error, made monotone by its least so far, first comes down to each error."""
-    best = np.minimum.accumulate(np.nan_to_num(of_solver, nan=np.inf))
+    best = np.minimum.accumulate(of_solver)
     logs = np.log(np.maximum(best, np.finfo(float).tiny))
     wanted = np.log(np.maximum(errors, np.finfo(float).tiny))
     after = (logs[None, :] > wanted[:, None]).sum(-1)  # the first step at or below the wanted error

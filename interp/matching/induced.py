@@ -14,8 +14,8 @@ from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.tasks import Prompts
 
-GRAPH = 2**28
-"""Numbers that the graph of one batch may hold: a gigabyte in single precision."""
+GRAPH = 2**27
+"""Numbers that the graph of one batch may hold: half a gigabyte in single precision."""
 
 Decoder = Callable[[int, Float[Tensor, "... d_model"]], Float[Tensor, " ..."]]
 """Reads the residual stream of a layer as a prediction."""
@@ -33,8 +33,8 @@ def sensitivities(
     """``d prediction / d x_query`` of layers 0..n_layers, in float64: for a predictor linear in the query, its weights.
 
     ``decoder`` reads a layer, by default with the model's own readout. Differentiates through ``model.tokens``, for
-    ``batch_size`` prompts at a time (0: as many as fit into about a gigabyte). Raises ValueError for a model without
-    ``decode`` where no decoder is given.
+    ``batch_size`` prompts at a time (0: as many as fit into about half a gigabyte). Raises ValueError for a model
+    without ``decode`` where no decoder is given.
     """
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
         single = sensitivities(model, prompts.one_query_each(), decoder, batch_size=batch_size)

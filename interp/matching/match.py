@@ -1,6 +1,6 @@
 """The match table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,7 +97,8 @@ class Matches:
     """How the best step grows with the layer, one row per measure and solver with steps (see `GrowthLaw`), and for the
     measure ``error level`` how the steps do that err as much as the layer: measure,
     solver, law, layers, steps, per_layer, per_layer_low, per_layer_high, factor, factor_low, factor_high,
-    aic_difference, aic_difference_low, aic_difference_high, reason."""
+    aic_difference, aic_difference_low, aic_difference_high, reason, and for errors and induced weights one column per
+    control: in what share of its runs a law is decided too."""
     responses: pd.DataFrame
     """The spectral responses of layers and of their best iterates (see `ResponseMatch`), where that measure was asked
     for; else empty."""
@@ -164,9 +165,11 @@ def match_measures(
         else:
             controls_of = {name: [result.runs[measure] for result in results] for name, results in control_runs.items()}
             tables[measure], laws_of = _table(subject.runs[measure], controls_of), growth_laws(subject.runs[measure])
-        laws += [{"measure": measure, "solver": name, **law.to_row()} for name, law in laws_of.items()]
+            laws += _law_rows(measure, laws_of, controls_of)
+            continue
+        laws += _law_rows(measure, laws_of)
     convergence, laws_of = _convergence(subject, pipeline.families)
-    laws += [{"measure": "error level", "solver": name, **law.to_row()} for name, law in laws_of.items()]
+    laws += _law_rows("error level", laws_of)
     return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves, convergence=convergence)
 
 
@@ -181,6 +184,25 @@ def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], re
             f"The prompts have inputs of dim {prompts.dim}, the model was trained on dim {model.task.dim}; "
             "sample them with model.task.sample."
         )
+
+
+def _law_rows(
+    measure: str, laws: Mapping[str, GrowthLaw], controls: Mapping[str, Sequence[PipelineRun]] | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the growth table; with controls, in what share of each one's runs a law is decided too."""
+    of_controls = {name: [growth_laws(run) for run in runs] for name, runs in (controls or {}).items()}
+    return [
+        {
+            "measure": measure,
+            "solver": solver,
+            **law.to_row(),
+            **{
+                name: float(np.mean([found[solver].law != "undecided" for found in runs]))
+                for name, runs in of_controls.items()
+            },
+        }
+        for solver, law in laws.items()
+    ]
 
 
 def growth_laws(run: PipelineRun) -> dict[str, GrowthLaw]:

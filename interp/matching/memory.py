@@ -10,28 +10,47 @@ from torch import Tensor
 from interp.models.protocol import HookedRegressor
 from interp.tasks import Prompts
 
-Key = tuple[int, int, tuple[int, ...], int]
-"""Which model, and which prompts: where their inputs lie in memory, their shape, and how many are queries."""
+
+@dataclass(frozen=True)
+class Remembered:
+    """Hidden states [layer prompt column d_model] of a model on some prompts. Holding both keeps their identity."""
+
+    model: HookedRegressor
+    prompts: Prompts
+    states: Tensor
+
+    def of(self, model: HookedRegressor, prompts: Prompts) -> Tensor | None:
+        """The states on these prompts, where they are all or a run of those remembered, as halves of them are."""
+        ours, theirs = self.prompts.xs, prompts.xs
+        alike = (
+            model is self.model
+            and prompts.n_queries == self.prompts.n_queries
+            and theirs.shape[1:] == ours.shape[1:]
+            and theirs.stride() == ours.stride()
+            and theirs.untyped_storage().data_ptr() == ours.untyped_storage().data_ptr()
+        )
+        ahead = int(theirs.storage_offset()) - int(ours.storage_offset())
+        first, rest = divmod(ahead, int(ours.stride()[0])) if alike else (-1, 0)
+        if rest or first < 0 or first + len(theirs) > len(ours):
+            return None
+        return self.states[:, first : first + len(theirs)]
 
 
 @dataclass
 class Memory:
-    """States and twins by what they belong to. It holds on to models and prompts, whose identity is the key."""
+    """States and twins by what they belong to."""
 
-    states: dict[Key, Tensor] = field(default_factory=dict)
-    twins: dict[int, list[HookedRegressor]] = field(default_factory=dict)
-    _held: list[object] = field(default_factory=list)
+    remembered: list[Remembered] = field(default_factory=list)
+    twins: list[tuple[HookedRegressor, list[HookedRegressor]]] = field(default_factory=list)
 
-    def key(self, model: HookedRegressor, prompts: Prompts) -> Key:
-        """The key of a model's states on these prompts, which stays theirs as long as the memory lasts."""
-        self._held += [model, prompts]
-        return id(model), prompts.xs.data_ptr(), tuple(prompts.xs.shape), prompts.n_queries
+    def states(self, model: HookedRegressor, prompts: Prompts) -> Tensor | None:
+        """A model's states on these prompts, if they are remembered."""
+        found = (entry.of(model, prompts) for entry in self.remembered)
+        return next((states for states in found if states is not None), None)
 
-    def keep_twins(self, model: HookedRegressor, twins: list[HookedRegressor]) -> list[HookedRegressor]:
-        """Remember a model's untrained twins."""
-        self._held.append(model)
-        self.twins[id(model)] = twins
-        return twins
+    def twins_of(self, model: HookedRegressor) -> list[HookedRegressor] | None:
+        """A model's untrained twins, if they are remembered."""
+        return next((twins for owner, twins in self.twins if owner is model), None)
 
 
 _memory: ContextVar[Memory | None] = ContextVar("memory", default=None)

@@ -9,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.matching.memory import current_memory
+from interp.matching.memory import Remembered, current_memory
 from interp.models.protocol import HookedRegressor
 from interp.solvers import Regressions
 from interp.tasks import Prompts
@@ -42,10 +42,11 @@ def layer_states(
     memory = current_memory()
     if memory is None:
         return _layer_states(model, prompts, batch_size)
-    key = memory.key(model, prompts)
-    if key not in memory.states:
-        memory.states[key] = _layer_states(model, prompts, batch_size)
-    return memory.states[key]
+    states = memory.states(model, prompts)
+    if states is None:
+        states = _layer_states(model, prompts, batch_size)
+        memory.remembered.append(Remembered(model, prompts, states))
+    return states
 
 
 def _layer_states(
@@ -114,6 +115,8 @@ def model_answers(
     model: HookedRegressor, prompts: Prompts, *, batch_size: int = 2048
 ) -> Float[Tensor, "prompt column"]:
     """What the model itself answers, in float64: its predictions at every column of the prompts."""
+    if current_memory() is not None and hasattr(model, "decode"):
+        return native_readout(model)(layer_states(model, prompts, batch_size=batch_size)[-1]).double()
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
         single = model_answers(model, prompts.one_query_each(), batch_size=batch_size)
         return single.reshape(len(prompts), prompts.n_queries)

@@ -20,8 +20,9 @@ def make_twins(
     if twins is not None:
         return twins
     memory = current_memory()
-    if memory is not None and count == N_TWINS and id(model) in memory.twins:
-        return memory.twins[id(model)]
+    remembered = None if memory is None or count != N_TWINS else memory.twins_of(model)
+    if remembered is not None:
+        return remembered
     make_twin = getattr(model, "untrained_twin", None)
     if make_twin is None:
         raise ValueError(
@@ -30,4 +31,6 @@ def make_twins(
             "it)."
         )
     made = [make_twin(FIRST_SEED + i) for i in range(count)]
-    return made if memory is None or count != N_TWINS else memory.keep_twins(model, made)
+    if memory is not None and count == N_TWINS:
+        memory.twins.append((model, made))
+    return made

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from interp.matching import Matches, judge_layers
+from interp.matching import CONTROLS, Matches, judge_layers
 from interp.matching.match_response import THE_MODEL
 from interp.matching.verdict import LayerVerdict
 from interp.report.chapter import Part, count_of
@@ -96,6 +96,7 @@ def _finding(verdict: LayerVerdict, curves: pd.DataFrame) -> Finding:
 
 def _growth_finding(row: "pd.Series[float]") -> Finding:
     law = str(row["law"])
+    controls = {name: float(row[name]) for name in CONTROLS if name in row}
     solver = str(row["solver"])
     how = {
         "linear": f"linearly with the layer, by {row['per_layer']:.2g} steps each",
@@ -108,8 +109,12 @@ def _growth_finding(row: "pd.Series[float]") -> Finding:
         statistic="aic_of_the_linear_law_minus_that_of_the_exponential",
         estimate=float(row["aic_difference"]),
         ci=(float(row["aic_difference_low"]), float(row["aic_difference_high"])),
-        verdict="inconclusive" if law == "undecided" else "supported",
-        reason=f"{row['reason']}. Layers {row['layers']}: steps {row['steps']}",
+        controls={f"{name} (share that decides a law)": value for name, value in controls.items()},
+        verdict="supported"
+        if law != "undecided" and controls.get("random_init") == 0 == max(controls.values())
+        else "inconclusive",
+        reason=f"{row['reason']}; supported where no control decides a law. Layers {row['layers']}: steps "
+        f"{row['steps']}",
         details={
             "steps per layer (linear law)": float(row["per_layer"]),
             "steps per layer interval": (float(row["per_layer_low"]), float(row["per_layer_high"])),

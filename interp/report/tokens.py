@@ -140,7 +140,7 @@ def _dependency_effort(model: HookedRegressor, prompts: Prompts) -> tuple[Prompt
     exact = affordable_prompts(model, prompts, passes * tokens.shape[2], least=0, most=DEPENDENCY_PROMPTS)
     if exact >= LEAST_PROMPTS:
         return prompts[:exact], 0
-    return prompts[: affordable_prompts(model, prompts, passes, least=4, most=LEAST_PROMPTS)], 1
+    return prompts[: affordable_prompts(model, prompts, passes, least=3, most=LEAST_PROMPTS)], 1
 
 
 def _as_estimated(prompts: Prompts, n_directions: int) -> str:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import interp
 from interp.bench import BenchOptions
 from interp.bench.plain_readouts import train_on_states, train_on_the_model
 from interp.bench.readouts import Workload, compare, read_all_layers
@@ -28,13 +29,14 @@ def test_a_readout_trained_long_enough_comes_to_the_least_squares_one():
     torch.testing.assert_close(readout(states), targets, rtol=0, atol=1e-2)
 
 
-def test_training_on_the_model_lowers_the_error_of_the_readout(model):
-    prompts = model.task.sample(512, seed=9)
-    states = layer_states(model, prompts)[1]
-    short, long = (train_on_the_model(model, 1, steps=steps, batch_size=64, lr=1e-2) for steps in (1, 200))
+def test_training_on_the_model_lowers_the_error_of_the_readout():
+    model = interp.load("garg-tiny")
+    prompts = model.task.sample(64, seed=9)
+    states = layer_states(model, prompts)[8]
+    readout = train_on_the_model(model, 8, steps=200, batch_size=16, lr=1e-2)
     with torch.no_grad():
-        errors = [(readout(states) - prompts.ys).square().mean() for readout in (short, long)]
-    assert errors[1] < errors[0]
+        error = (readout(states) - prompts.ys).square().mean()
+    assert error < 0.5 * prompts.ys.square().mean()
 
 
 def test_the_closed_form_errs_no_more_on_its_own_prompts_than_any_other_readout(model):

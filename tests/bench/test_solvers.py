@@ -140,7 +140,7 @@ def test_the_sample_of_a_plain_loop_is_named_in_the_note():
     gd = [rival for rival in rivals() if isinstance(rival.solver, GradientDescent)]
     (comparison,) = compare_each(BenchOptions(repeats=1), SMALL_EACH, gd)
     assert comparison.note == (
-        "3 prompts of 8 points in 4 dimensions, 16 step counts up to 1024, lr=0.01, normalize=mean; "
+        "3 prompts of 8 points in 4 dimensions, 18 step counts up to 4096, lr=0.01, normalize=mean; "
         "the plain loop was measured on 7 of 21 problems and scaled"
     )
 

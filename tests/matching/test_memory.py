@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from interp.matching import readouts
 from interp.matching.memory import current_memory, shared_memory
-from interp.matching.readouts import layer_states
+from interp.matching.readouts import layer_states, model_answers
 from interp.matching.twins import make_twins
-from tests.models.tiny import tiny_model
+from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
 
 @pytest.fixture
@@ -32,9 +33,30 @@ def test_states_of_the_same_prompts_are_computed_once(counted):
         first, again = layer_states(model, prompts), layer_states(model, prompts)
         halves = [layer_states(model, half) for half in (*prompts.halves(), *prompts.halves())]
     assert torch.equal(first, apart)
-    assert again is first
+    assert again.data_ptr() == first.data_ptr()
     assert torch.equal(torch.cat(halves[:2], dim=1), apart)
-    assert counted == [6, 6, 3, 3]
+    assert counted == [6, 6]
+
+
+def test_a_part_that_is_known_does_not_stand_for_the_whole(counted):
+    model = tiny_model()
+    prompts = model.task.sample(6)
+    with shared_memory():
+        parts = [layer_states(model, half) for half in prompts.halves()]
+        whole = layer_states(model, prompts)
+    assert torch.equal(whole, torch.cat(parts, dim=1))
+    assert counted == [3, 3, 6]
+
+
+def test_a_models_answers_are_read_from_its_remembered_states(counted):
+    model = tiny_model(**{**FULL, "layout": INTERLEAVED}, causal=True)
+    prompts = model.task.sample(6)
+    apart = model_answers(model, prompts)
+    with shared_memory():
+        answers = model_answers(model, prompts)
+        layer_states(model, prompts[:2])
+    assert_close(answers, apart)
+    assert counted == [6]
 
 
 def test_other_prompts_models_and_queries_are_not_mistaken_for_them():

@@ -79,7 +79,7 @@ def test_a_task_of_unsaid_kind_is_refused(run):
     with raises_exactly(
         ValueError,
         f"'task' in {run / 'config.json'} needs a field 'kind' that says what it describes, 'linear_regression' or "
-        "'sine_waves'; got none.",
+        "'sine_waves' or 'relu_networks' or 'decision_trees'; got none.",
     ):
         load_folder(run)
 

@@ -1,5 +1,7 @@
 """What a report says of spectral responses and of the growth of best steps."""
 
+from dataclasses import replace
+
 import jaxtyping
 import numpy as np
 import pandas as pd
@@ -92,6 +94,7 @@ def growing(**fields: object) -> Matches:
         **{"factor": 2.0, "factor_low": 1.75, "factor_high": 2.25},
         **{"aic_difference": 9.0, "aic_difference_low": 5.0, "aic_difference_high": 11.0},
         "reason": "as invented",
+        **{"random_init": 0.0, "shuffled_targets": 0.0},
         **fields,
     }
     return Matches(tables={}, growth=pd.DataFrame([row]), responses=pd.DataFrame(), convergence=pd.DataFrame())
@@ -105,7 +108,20 @@ def test_exponential_growth_is_claimed_with_its_factor():
         "2 each"
     )
     assert (finding.verdict, finding.estimate, finding.ci) == ("supported", 9.0, (5.0, 11.0))
-    assert finding.reason == "as invented. Layers 1,2,3,4: steps 1,2,4,8"
+    assert finding.reason == ("as invented; supported where no control decides a law. Layers 1,2,3,4: steps 1,2,4,8")
+
+
+@pytest.mark.parametrize("control", ["random_init", "shuffled_targets"])
+def test_a_law_that_a_control_has_too_is_inconclusive(control):
+    (finding,) = write_growth(growing(**{control: 1 / 3})).findings
+    assert finding.verdict == "inconclusive"
+    assert finding.controls[f"{control} (share that decides a law)"] == 1 / 3
+
+
+def test_a_law_without_the_control_of_untrained_twins_is_inconclusive():
+    matches = growing()
+    (finding,) = write_growth(replace(matches, growth=matches.growth.drop(columns="random_init"))).findings
+    assert finding.verdict == "inconclusive"
 
 
 def test_growth_by_no_known_law_is_inconclusive():
