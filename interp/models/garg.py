@@ -12,8 +12,8 @@ from interp.models.config import TransformerConfig
 from interp.models.folders import ModelInfo, current_versions, is_run_folder, weights_checksum
 from interp.models.garg_config import GargConfig, read_garg_config
 from interp.models.garg_state import read_state
+from interp.models.gpt2 import gpt2_config
 from interp.models.transformer import RegressionTransformer
-from interp.tasks import TokenLayout
 
 CONFIG = "config.yaml"
 STATE = "state.pt"
@@ -69,23 +69,12 @@ def _require_files(folder: Path) -> None:
 
 
 def _model_config(config: GargConfig) -> TransformerConfig:
-    return TransformerConfig(
+    return gpt2_config(
         dim=config.n_dims,
-        layout=TokenLayout(kind="interleaved", y_position="first", y_slot="shared"),
+        n_points=config.n_positions,
         n_layers=config.n_layer,
         n_heads=config.n_head,
         width=config.n_embd,
-        attention="softmax",
-        causal=True,
-        query_in_context=True,
-        layer_norm=True,
-        mlp="gelu_new",
-        positions="learned",
-        n_ctx=2 * config.n_positions,
-        read_in="linear",
-        readout="linear",
-        bias=True,
-        init="gpt2",
     )
 
 

@@ -22,6 +22,7 @@ from interp.report.document import Figure, Section
 from interp.report.effort import affordable_prompts
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
+from interp.report.of_layer import layer_finding
 from interp.report.render import show, to_svg
 from interp.report.response import write_growth, write_responses
 from interp.report.shifts import write_regression_shifts, write_shifts
@@ -97,25 +98,15 @@ def _figure(measure: str, table: pd.DataFrame, what: str) -> Figure:
 
 
 def _layer_finding(verdict: LayerVerdict, measure: str) -> Finding:
-    suffix = "" if measure == "errors" else ".weights"
-    what = "predicts as" if measure == "errors" else "weighs the query as"
-    steps = "" if verdict.solver in ("ols", "ridge") else f" after {count_of(verdict.step, 'step')}"
-    rivals = f" or {', '.join(verdict.alternatives)}" if verdict.alternatives else ""
-    return Finding(
-        id=f"algorithm.layer{verdict.layer}{suffix}",
-        claim=f"Layer {verdict.layer} {what} {verdict.solver}{steps}{rivals}",
-        statistic=f"similarity_of_{'errors' if measure == 'errors' else 'induced_weights'}",
-        estimate=verdict.similarity,
-        ci=verdict.ci,
-        controls=verdict.controls,
-        alternatives=verdict.alternatives,
-        verdict=verdict.verdict,
-        reason=f"{verdict.reason}. Its skill is {show(verdict.skill)}, "
-        f"that of the controls {', '.join(show(value) for value in verdict.control_skills.values()) or 'unknown'}",
+    errors = measure == "errors"
+    skills = ", ".join(show(value) for value in verdict.control_skills.values()) or "unknown"
+    return layer_finding(
+        verdict,
+        suffix="" if errors else ".weights",
+        what="predicts as" if errors else "weighs the query as",
+        statistic=f"similarity_of_{'errors' if errors else 'induced_weights'}",
+        reason=f"Its skill is {show(verdict.skill)}, that of the controls {skills}",
         details={
-            "solver": verdict.solver,
-            "step": verdict.step,
-            "hyperparameters": verdict.hyperparameters,
             "skill (share of the way from the best null predictor to 1)": verdict.skill,
             "skill interval": verdict.skill_ci,
             "skill of the controls": verdict.control_skills,

@@ -6,10 +6,11 @@ import pandas as pd
 from interp.matching import CONTROLS, Matches, judge_layers
 from interp.matching.match_response import THE_MODEL
 from interp.matching.verdict import LayerVerdict
-from interp.report.chapter import Part, count_of
+from interp.report.chapter import Part
 from interp.report.document import Figure
 from interp.report.figures import draw_match
 from interp.report.finding import Finding
+from interp.report.of_layer import layer_finding
 from interp.report.render import show, to_svg
 from interp.report.responses import draw_responses
 
@@ -70,26 +71,17 @@ def _drawn(curves: pd.DataFrame, dim: int) -> pd.DataFrame:
 def _finding(verdict: LayerVerdict, curves: pd.DataFrame) -> Finding:
     own = curves[(curves["solver"] == THE_MODEL) & (curves["layer"] == verdict.layer)]
     by_prefix = own.groupby("n_examples")[["explained", "outside"]].first()
-    one_shot = verdict.solver in ("ols", "ridge")
-    after = "" if one_shot else f" after {count_of(verdict.step, 'step')}"
-    rivals = f" or {', '.join(verdict.alternatives)}" if verdict.alternatives else ""
-    return Finding(
-        id=f"algorithm.layer{verdict.layer}.response",
-        claim=f"Layer {verdict.layer} responds to the eigenvalues of X^T X as {verdict.solver}{after}{rivals}",
+    explained, outside = (float(by_prefix[name].mean()) for name in ("explained", "outside"))
+    return layer_finding(
+        verdict,
+        suffix=".response",
+        what="responds to the eigenvalues of X^T X as",
         statistic="similarity_of_responses",
-        estimate=verdict.similarity,
-        ci=verdict.ci,
-        controls=verdict.controls,
-        alternatives=verdict.alternatives,
-        verdict=verdict.verdict,
-        reason=f"{verdict.reason}. A function of the eigenvalue alone explains "
-        f"{show(float(by_prefix['explained'].mean()))} of what its weights answer to the examples",
+        reason=f"A function of the eigenvalue alone explains {show(explained)} of what its weights answer to the "
+        "examples",
         details={
-            "solver": verdict.solver,
-            "step": verdict.step,
-            "hyperparameters": verdict.hyperparameters,
-            "explained by a spectral filter": float(by_prefix["explained"].mean()),
-            "share of the weights outside the span of the examples": float(by_prefix["outside"].mean()),
+            "explained by a spectral filter": explained,
+            "share of the weights outside the span of the examples": outside,
         },
     )
 

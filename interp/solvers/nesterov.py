@@ -1,21 +1,16 @@
 """Nesterov's accelerated gradient."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
-from interp.solvers.regressions import Spectrum
-from interp.solvers.search import Range
-from interp.solvers.spectral import Responses, SpectralSolver, unroll
-from interp.solvers.step_size import Normalization, divisor, step_sizes
+from interp.solvers.momentum import MomentumSolver
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Nesterov(SpectralSolver):
+class Nesterov(MomentumSolver):
     """Accelerated gradient: ``v = w + momentum (w - w_before)``, then ``w <- v - lr gradient(v)``.
 
     The gradient is ``X^T (X v - y)``, divided by n if ``mean``; both starts are 0. The momentum is one constant, as for
@@ -25,28 +20,8 @@ class Nesterov(SpectralSolver):
     """
 
     name: ClassVar[str] = "nesterov"
-    default_steps: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64)
 
-    lr: float = 0.01
-    momentum: float = 0.9
-    normalize: Normalization = "mean"
-
-    def response(self, spectrum: Spectrum, steps: Sequence[int]) -> Responses:
-        """The recursion ``v = g + momentum (g - g_before)``, ``g <- v + lr (1 - lambda v)``."""
-        eigenvalues = spectrum.eigenvalues
-        lr = self.lr / divisor(spectrum, self.normalize)
-
-        def update(_: int, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            now, before = state
-            ahead = now + self.momentum * (now - before)
-            return ahead + lr * (1 - eigenvalues * ahead), now
-
-        start = torch.zeros_like(eigenvalues)
-        return unroll((start, start), update, steps, read=lambda state: state[0])
-
-    def search_space(self, spectrum: Spectrum) -> Mapping[str, Range]:
-        """As gd's step sizes, and any momentum below 1."""
-        return {
-            "lr": step_sizes(spectrum, self.normalize, 1e-3, 5.0),
-            "momentum": Range(0.0, 0.98),
-        }
+    def step(self, now: Tensor, before: Tensor, eigenvalues: Tensor, lr: Tensor | float) -> Tensor:
+        """``v = g + momentum (g - g_before)``, then ``v + lr (1 - lambda v)``."""
+        ahead = now + self.momentum * (now - before)
+        return ahead + lr * (1 - eigenvalues * ahead)

@@ -6,12 +6,11 @@ from typing import Any
 
 from interp._names import unknown_name
 from interp.models.config import TransformerConfig
+from interp.models.gpt2 import GARG_LAYOUT, gpt2_config
 from interp.models.lstm_config import LSTMConfig
-from interp.tasks import ConditionNumber, LinearRegression, SineWaves, TokenLayout
+from interp.tasks import ConditionNumber, LinearRegression, SineWaves
 from interp.training.curriculum import Curriculum, Ramp
 from interp.training.recipe import Recipe
-
-_GARG_LAYOUT = TokenLayout(kind="interleaved", y_position="first", y_slot="shared")
 
 _REGRESSION = LinearRegression(dim=10, n_points=11, inputs="uniform")
 
@@ -121,24 +120,7 @@ def _garg(name: str, task: LinearRegression, *, n_layers: int, width: int, n_hea
     """A GPT-2 on x, y, x, y, ..., as Garg et al. (2022, appendix A) shape and train it."""
     return Recipe(
         name=name,
-        model=TransformerConfig(
-            dim=task.dim,
-            layout=_GARG_LAYOUT,
-            n_layers=n_layers,
-            n_heads=n_heads,
-            width=width,
-            attention="softmax",
-            causal=True,
-            query_in_context=True,
-            layer_norm=True,
-            mlp="gelu_new",
-            positions="learned",
-            n_ctx=2 * task.n_points,
-            read_in="linear",
-            readout="linear",
-            bias=True,
-            init="gpt2",
-        ),
+        model=gpt2_config(dim=task.dim, n_points=task.n_points, n_layers=n_layers, n_heads=n_heads, width=width),
         task=task,
         steps=500_000,
         batch_size=64,
@@ -175,7 +157,7 @@ def _tiny(name: str = "", *, width: int = 64, **task: Any) -> Recipe:
 
 def _lstm(like: Recipe, *, n_layers: int, width: int) -> Recipe:
     """The control of Fu et al. (2023, section 5.5): an LSTM on the prompts of a transformer, trained alike."""
-    model = LSTMConfig(dim=like.task.dim, layout=_GARG_LAYOUT, n_layers=n_layers, width=width)
+    model = LSTMConfig(dim=like.task.dim, layout=GARG_LAYOUT, n_layers=n_layers, width=width)
     return replace(like, name=f"{like.name}-lstm", model=model)
 
 
