@@ -16,6 +16,9 @@ from probes import bootstrap_mean
 SCORES: dict[str, int | None] = {"previous": 1, "current": 0, "next": -1, "first": None}
 """Attention scores by name: the offset from query to key position that they collect, or None for position 0."""
 
+PROMPTS_AT_ONCE = 64
+"""Prompts whose patterns are held at a time."""
+
 
 @torch.no_grad()
 def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
@@ -27,22 +30,31 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
     over the keys in sight). Raises ValueError for a model without heads.
     """
     require_heads(model)
-    tokens = model.tokens(prompts)
-    _, cache = model.run_with_cache(
-        tokens, names_filter=lambda name: name.endswith("hook_pattern"), **run_options(prompts)
-    )
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
+    collected: dict[tuple[int, str], list[Tensor]] = {}
+    in_sight: dict[int, Tensor] = {}  # [query key]
+    for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+        batch = prompts[start : start + PROMPTS_AT_ONCE]
+        _, cache = model.run_with_cache(
+            model.tokens(batch), names_filter=lambda name: name in names, **run_options(batch)
+        )
+        for layer, name in enumerate(names):
+            pattern = cache[name].double().abs().cpu()  # [prompt head query key]
+            total = pattern.sum(-1, keepdim=True)
+            shares = torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
+            seen = (pattern > 0).any(0).any(0)
+            in_sight[layer] = in_sight.get(layer, seen) | seen
+            for score, offset in SCORES.items():
+                collected.setdefault((layer, score), []).append(_collect(shares, offset))
     rows: list[dict[str, Any]] = []
     for layer in range(model.cfg.n_layers):
-        pattern = cache[f"blocks.{layer}.attn.hook_pattern"].double().abs().cpu()  # [prompt head query key]
-        total = pattern.sum(-1, keepdim=True)
-        shares = torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
-        in_sight = (pattern > 0).any(0).any(0).double()  # [query key]
-        uniform = in_sight / in_sight.sum(-1, keepdim=True).clamp(min=1)
+        keys = in_sight[layer].double()
+        uniform = keys / keys.sum(-1, keepdim=True).clamp(min=1)
         for score, offset in SCORES.items():
-            values = _collect(shares, offset)  # [prompt head]
+            values = torch.cat(collected[layer, score])  # [prompt head]
             chance = float(np.nanmean(_collect(uniform[None, None], offset).numpy()))
             for head in range(model.cfg.n_heads):
-                interval = bootstrap_mean(values[:, head].cpu().numpy())
+                interval = bootstrap_mean(values[:, head].numpy())
                 rows.append(
                     {
                         "layer": layer + 1,

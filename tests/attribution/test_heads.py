@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from interp.attribution import SCORES, score_heads
+from interp.attribution import SCORES, heads, score_heads
 from interp.models import RegressionTransformer, TransformerConfig
 from interp.models.config import Attention
 from interp.tasks import LinearRegression
@@ -174,3 +174,11 @@ def test_scores_do_not_disturb_the_model():
     score_heads(model, prompts)
     assert torch.equal(model(model.tokens(prompts)), before)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_prompts_are_scored_alike_however_many_are_held_at_a_time(monkeypatch):
+    model = tiny_model(attention="softmax")
+    prompts = model.task.sample(7)
+    expected = score_heads(model, prompts)
+    monkeypatch.setattr(heads, "PROMPTS_AT_ONCE", 3)
+    pd.testing.assert_frame_equal(score_heads(model, prompts), expected)
