@@ -620,6 +620,46 @@ def test_options_of_the_match_are_refused_over_training(run, trained, option):
     )
 
 
+@pytest.mark.parametrize("ending", ["svg", "pdf", "png"])
+def test_a_match_is_drawn_where_asked(run, tmp_path, ending):
+    begins = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[ending]
+    arguments, _ = TABLES["match"]
+    result = run(*arguments, "--figure", f"match.{ending}")
+    assert (result.status, result.error) == (0, "")
+    assert (tmp_path / f"match.{ending}").read_bytes().startswith(begins)
+    assert_fails(
+        run(*arguments, "--figure", f"match.{ending}"),
+        f"match.{ending} exists already. Give another path, or --force to replace it.",
+    )
+
+
+def test_other_kinds_of_figure_are_refused_before_the_match(run):
+    arguments, _ = TABLES["match"]
+    assert_fails(
+        run(*arguments, "--figure", "match.jpg"),
+        "Figures are drawn as .svg, .pdf, .png, got match.jpg; give one of these endings.",
+    )
+
+
+def test_responses_are_matched_where_asked(run, tmp_path):
+    result = run("match", "gd:steps=2,dim=3", "--measure", "response", *FEW, "--solvers", "gd", "--json", "table.json")
+    assert (result.status, result.error) == (0, "")
+    best = {
+        row["layer"]: row
+        for row in read_json(tmp_path / "table.json")["match"]
+        if row["best"] and row["solver"] == "gd"
+    }
+    assert [best[layer]["step"] for layer in (1, 2)] == [1, 2]
+    assert best[2]["similarity"] > 0.999
+
+
+def test_a_report_has_the_candidates_that_were_asked_for(run, tmp_path):
+    result = run("report", "gd:steps=2,dim=3", *FEW, "--solvers", "gd", "cg", "--out", "r.html")
+    assert (result.status, result.error) == (0, "")
+    table = read_json(tmp_path / "r.json")["tables"]["match_errors"]
+    assert {row["solver"] for row in table} == {"gd", "cg", "zero", "mean"}
+
+
 @pytest.mark.parametrize("option", ["--out", "--json"])
 @pytest.mark.parametrize("command", TABLES)
 def test_a_file_is_not_overwritten_unasked(run, tmp_path, command, option):
