@@ -9,6 +9,7 @@ from interp.tasks.linear import LinearRegression
 from interp.tasks.networks import ReluNetworks
 from interp.tasks.prompts import Prompts
 from interp.tasks.queries import QueryLaw
+from interp.tasks.repeated_tokens import RepeatedTokens, TokenSequences
 from interp.tasks.sine import SineWaves
 from interp.tasks.task import Task
 from interp.tasks.tokens import TokenLayout
@@ -27,8 +28,10 @@ __all__ = [
     "Prompts",
     "QueryLaw",
     "ReluNetworks",
+    "RepeatedTokens",
     "SineWaves",
     "Task",
     "TokenLayout",
+    "TokenSequences",
     "garg_shifts",
 ]
