@@ -16,7 +16,7 @@ BELOW = {
     "models": {"tasks"},
     "training": {"tasks", "models"},
     "matching": {"tasks", "solvers", "models", "training", "probes"},
-    "attribution": {"tasks", "models", "matching", "probes"},
+    "attribution": {"tasks", "models", "training", "matching", "probes"},
     "report": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
     "reproduce": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "probes"},
     "bench": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},

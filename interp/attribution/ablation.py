@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,8 @@ from transformer_lens.hook_points import HookPoint
 from interp._progress import track
 from interp._seeds import make_generator
 from interp.attribution.heads import require_heads
-from interp.matching.readouts import columns_of, run_options
+from interp.attribution.resumed import Resumed
 from interp.models.protocol import HookedRegressor
-from interp.models.transformer import RegressionTransformer
 from interp.tasks import Prompts
 from probes import bootstrap_mean
 
@@ -57,15 +55,16 @@ def ablation_effects(
 
     One row per (layer, head, intervention): ``zero`` and ``mean`` ablation with 95 % intervals over prompts, and
     ``random``, the control: instead of its own output, each position loses a vector of the same norm in a random
-    direction, ``n_draws`` times; its interval covers the middle 95 % of the draws. The control, which takes most of the
-    time, is run for the ``n_controlled`` heads whose zero ablation costs most (0: for all). Columns: layer (of blocks,
-    from 1), head, intervention, loss, increase, ci_low, ci_high. Raises ValueError for a model without heads.
+    direction, ``n_draws`` times (0: not at all); its interval covers the middle 95 % of the draws. The control, which
+    takes most of the time, is run for the ``n_controlled`` heads whose zero ablation costs most (0: for all). Columns:
+    layer (of blocks, from 1), head, intervention, loss, increase, ci_low, ci_high. Raises ValueError for a model
+    without heads.
     """
     require_heads(model)
-    resumed = _Resumed.of(model, prompts)
+    resumed = Resumed.of(model, prompts)
     baseline = resumed.losses(0)
     heads = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    n_controlled = min(n_controlled or len(heads), len(heads))
+    n_controlled = min(n_controlled or len(heads), len(heads)) if n_draws else 0
     rows: dict[tuple[int, int, str], dict[str, Any]] = {}
     with track("ablate heads", 2 * len(heads) + n_draws * n_controlled) as tracker:
         for layer, head in heads:
@@ -119,42 +118,6 @@ def _perturbed(model: HookedRegressor, layer: int, head: int, generator: torch.G
     name = f"blocks.{layer}"
     with model.hooks(fwd_hooks=[(f"{name}.attn.hook_z", measure), (f"{name}.hook_attn_out", perturb)]):
         yield
-
-
-@dataclass(frozen=True)
-class _Resumed:
-    """A model's pass over some prompts, which can be taken up again at any block, where it is one of ours.
-
-    What an intervention in a block leaves as it was, the blocks before it, need not be computed again.
-    """
-
-    model: HookedRegressor
-    prompts: Prompts
-    tokens: Float[Tensor, "prompt pos d_token"]
-    streams: list[Float[Tensor, "prompt pos d_model"]]
-    """What enters each block; empty for models that always start from the tokens."""
-
-    @classmethod
-    def of(cls, model: HookedRegressor, prompts: Prompts) -> Self:
-        tokens = model.tokens(prompts)
-        if not isinstance(model, RegressionTransformer):
-            return cls(model, prompts, tokens, [])
-        names = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.cfg.n_layers)]
-        _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names, **run_options(prompts))
-        return cls(model, prompts, tokens, [cache[name] for name in names])
-
-    def losses(self, layer: int) -> Float[np.ndarray, " prompt"]:
-        """Half the squared error of every prompt, averaged over its columns, starting at block ``layer``."""
-        options = run_options(self.prompts)
-        if isinstance(self.model, RegressionTransformer):
-            predictions = self.model.forward_from(self.streams[layer], layer, **options)
-        else:
-            predictions = self.model(self.tokens, **options)
-        points = columns_of(self.model, self.prompts)
-        ys = self.prompts.ys
-        targets = ys[:, self.prompts.n_examples :] if points is None else ys[:, list(points)]
-        errors: Tensor = predictions.double() - targets.to(predictions.device).double()
-        return (0.5 * errors.square().mean(-1)).cpu().numpy()
 
 
 def _row(

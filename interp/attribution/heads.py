@@ -1,5 +1,6 @@
 """Where attention heads look."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,22 +31,14 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
     over the keys in sight). Raises ValueError for a model without heads.
     """
     require_heads(model)
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
     collected: dict[tuple[int, str], list[Tensor]] = {}
     in_sight: dict[int, Tensor] = {}  # [query key]
-    for start in range(0, len(prompts), PROMPTS_AT_ONCE):
-        batch = prompts[start : start + PROMPTS_AT_ONCE]
-        _, cache = model.run_with_cache(
-            model.tokens(batch), names_filter=lambda name: name in names, **run_options(batch)
-        )
-        for layer, name in enumerate(names):
-            pattern = cache[name].double().abs().cpu()  # [prompt head query key]
-            total = pattern.sum(-1, keepdim=True)
-            shares = torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
-            seen = (pattern > 0).any(0).any(0)
-            in_sight[layer] = in_sight.get(layer, seen) | seen
-            for score, offset in SCORES.items():
-                collected.setdefault((layer, score), []).append(_collect(shares, offset))
+    for layer, pattern in absolute_patterns(model, prompts):
+        shares = attention_shares(pattern)
+        seen = (pattern > 0).any(0).any(0)
+        in_sight[layer] = in_sight.get(layer, seen) | seen
+        for score, offset in SCORES.items():
+            collected.setdefault((layer, score), []).append(_collect(shares, offset))
     rows: list[dict[str, Any]] = []
     for layer in range(model.cfg.n_layers):
         keys = in_sight[layer].double()
@@ -67,6 +60,29 @@ def score_heads(model: HookedRegressor, prompts: Prompts) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def absolute_patterns(
+    model: HookedRegressor, prompts: Prompts
+) -> Iterator[tuple[int, Float[Tensor, "prompt head query key"]]]:
+    """Every block (counted from 0) with its pattern's absolute values in float64, some prompts at a time."""
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
+    for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+        batch = prompts[start : start + PROMPTS_AT_ONCE]
+        with torch.no_grad():
+            _, cache = model.run_with_cache(
+                model.tokens(batch), names_filter=lambda name: name in names, **run_options(batch)
+            )
+        for layer, name in enumerate(names):
+            yield layer, cache[name].double().abs().cpu()
+
+
+def attention_shares(
+    pattern: Float[Tensor, "prompt head query key"],
+) -> Float[Tensor, "prompt head query key"]:
+    """Every row divided by its sum; NaN in rows without any attention."""
+    total = pattern.sum(-1, keepdim=True)
+    return torch.where(total > 0, pattern / total.where(total > 0, 1.0), torch.nan)
 
 
 def require_heads(model: HookedRegressor) -> None:

@@ -12,7 +12,7 @@ from interp.bench.options import BenchOptions
 from interp.bench.plain_readouts import PlainReadout, train_on_states, train_on_the_model
 from interp.bench.timing import cpu_threads, side_by_side
 from interp.matching.readouts import layer_states, problems_of
-from interp.models.loading import load
+from interp.models.loading import load_regression
 from interp.models.regressor import RegressionModel
 from interp.tasks import Prompts
 from probes import LinearProbes, fit_on_prompts
@@ -46,7 +46,7 @@ def compare(options: BenchOptions, workload: Workload | None = None) -> list[Com
     than `TOLERANCE`.
     """
     workload = workload or Workload()
-    model = load(workload.model).to(options.device)
+    model = load_regression(workload.model).to(options.device)
     prompts, held_out = (
         model.task.sample(workload.n_prompts, seed=derive_seed(0, name)) for name in ("fit", "held out")
     )

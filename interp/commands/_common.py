@@ -16,7 +16,8 @@ from rich.table import Table
 
 from interp._devices import resolve_device
 from interp._files import check_output_file, write_atomically
-from interp.models.loading import load
+from interp.models.any_model import AnyModel, on_device
+from interp.models.loading import load, load_language, load_regression
 from interp.models.regressor import RegressionModel
 from interp.report.document import table_records
 from interp.report.render import show
@@ -26,12 +27,16 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="A zoo name, a run folder, a construction (gd:steps=3,dim=5) or an untrained twin "
-        "(untrained:lsa-1layer,seed=3).",
+        help="A zoo name, a run folder, a construction (gd:steps=3,dim=5), an untrained twin "
+        "(untrained:lsa-1layer,seed=3), or the local folder of a causal Hugging Face model.",
     ),
 ]
 Contexts = Annotated[int, tyro.conf.arg(help="Contexts, half to select on, half to estimate on.")]
 Queries = Annotated[int, tyro.conf.arg(help="Queries of each context, for models that predict the query alone.")]
+Sequences = Annotated[
+    int, tyro.conf.arg(help="Language models: sequences to find heads on, and as many others to confirm them on.")
+]
+Period = Annotated[int, tyro.conf.arg(help="Language models: random tokens of a sequence, which come twice.")]
 Seed = Annotated[int, tyro.conf.arg(help="Seed of the prompts, and of random perturbations.")]
 Device = Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")]
 Solvers = Annotated[
@@ -48,9 +53,21 @@ COLORS = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
 def load_on(model: str, device: str) -> RegressionModel:
-    """Load a model onto a device named as on the command line (cpu, cuda, auto)."""
+    """Load a model of in-context regression onto a device named as on the command line (cpu, cuda, auto)."""
     where = resolve_device(device)
-    return load(model).to(where)
+    return load_regression(model).to(where)
+
+
+def load_language_on(model: str, device: str) -> Any:
+    """Load a language model, a `TransformerBridge`, onto a device named as on the command line."""
+    where = resolve_device(device)
+    return on_device(load_language(model), where)
+
+
+def load_any_on(model: str, device: str) -> AnyModel:
+    """Load a model of either sort onto a device named as on the command line."""
+    where = resolve_device(device)
+    return on_device(load(model), where)
 
 
 def command_line(name: str, arguments: Sequence[str]) -> str:

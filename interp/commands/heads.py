@@ -5,25 +5,31 @@ from typing import Annotated
 
 import tyro
 
-from interp.attribution import ablation_effects, score_heads
 from interp.commands._common import (
     CsvPath,
     Device,
     Force,
     JsonPath,
     Model,
+    Period,
     Seed,
+    Sequences,
     check_table_places,
-    load_on,
-    print_table,
-    write_tables,
+    load_any_on,
 )
+from interp.commands.regression_heads import regression_heads
+from interp.models.regressor import RegressionModel
 
 
 def heads(
     model: Model,
-    n_prompts: Annotated[int, tyro.conf.arg(help="Number of prompts.")] = 512,
+    n_prompts: Annotated[int, tyro.conf.arg(help="Models of in-context regression: number of prompts.")] = 512,
+    n_sequences: Sequences = 8,
+    period: Period = 50,
     draws: Annotated[int, tyro.conf.arg(help="Random perturbations that each ablation is held against.")] = 20,
+    effects: Annotated[
+        bool, tyro.conf.arg(help="Language models: ablate labelled heads and cut edges, which takes longest.")
+    ] = True,
     seed: Seed = 0,
     device: Device = "cpu",
     out: CsvPath = None,
@@ -32,13 +38,22 @@ def heads(
 ) -> None:
     """Score where attention heads look, and measure what breaks without them."""
     check_table_places(out, json, force=force)
-    subject = load_on(model, device)
-    prompts = subject.task.sample(n_prompts, seed=seed)
-    scores = score_heads(subject, prompts)
-    effects = ablation_effects(subject, prompts, n_draws=draws, seed=seed)
-    write_tables({"scores": scores, "ablation": effects}, out, json)
-    print_table(scores, "Share of attention")
-    print_table(effects, "Rise of the loss without a head")
+    subject = load_any_on(model, device)
+    if isinstance(subject, RegressionModel):
+        regression_heads(subject, n_prompts=n_prompts, draws=draws, seed=seed, out=out, json=json)
+        return
+    from interp.commands.language_heads import language_heads  # takes seconds to import
+
+    language_heads(
+        subject,
+        n_sequences=n_sequences,
+        period=period,
+        draws=draws,
+        effects=effects,
+        seed=seed,
+        out=out,
+        json=json,
+    )
 
 
 def run(arguments: Sequence[str]) -> None:

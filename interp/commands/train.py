@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 
 from interp._devices import resolve_device
+from interp._names import unknown_name
 from interp.commands._common import say
-from interp.training import RECIPES, Recipe, get_recipe, train
+from interp.training import RECIPES, train
+from interp.training.recipe import AnyRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,15 @@ def run(arguments: Sequence[str]) -> None:
         (sys.stdout if asked else sys.stderr).write(usage)
         raise SystemExit(0 if asked else 2)
     name, *rest = arguments
-    recipe = get_recipe(name)
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    recipe = RECIPES[name]
+    kind = type(recipe)
 
     def train_recipe(
         options: Annotated[RunOptions, tyro.conf.arg(name="")],
-        fields: Annotated[Recipe, tyro.conf.arg(name="")] = recipe,
-    ) -> tuple[RunOptions, Recipe]:
+        fields: Annotated[kind, tyro.conf.arg(name="")] = recipe,  # type: ignore[valid-type]  # of one kind or the other
+    ) -> tuple[RunOptions, AnyRecipe]:
         """Train a model by a recipe, into a run folder."""
         return options, fields
 

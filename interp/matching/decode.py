@@ -13,7 +13,7 @@ from interp._names import unknown_name
 from interp._progress import track
 from interp.matching.readouts import ask_many_queries, columns_of, layer_states, problems_of
 from interp.matching.twins import make_twins
-from interp.models.protocol import HookedRegressor
+from interp.models.protocol import HookedRegressor, require_regressor
 from interp.solvers import OrdinaryLeastSquares, Regressions
 from interp.tasks import Prompts
 from probes import cosine_score, fit_on_prompts, normalised_mse, r2_score
@@ -67,6 +67,7 @@ def probe_layers(
     other prompts' targets) and shuffled_targets_high. Raises ValueError for unknown targets, fewer than 8 prompts,
     the target ``w`` on prompts without hidden weights, and as `match_layers` for models without ``untrained_twin``.
     """
+    require_regressor(model)
     for name in targets:
         if name not in TARGETS:
             raise unknown_name("target", name, TARGETS)

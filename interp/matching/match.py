@@ -19,7 +19,7 @@ from interp.matching.pipeline import Fitted, Pipeline, PipelineResult, PipelineR
 from interp.matching.readouts import ask_many_queries, columns_of, default_readout
 from interp.matching.response import N_BINS
 from interp.matching.twins import make_twins
-from interp.models.protocol import HookedRegressor
+from interp.models.protocol import HookedRegressor, require_regressor
 from interp.solvers import AbstractSolver
 from interp.tasks import Prompts
 from probes.intervals import percentiles
@@ -174,6 +174,7 @@ def match_measures(
 
 
 def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], readout: str) -> None:
+    require_regressor(model)
     if readout not in READOUTS:
         raise ValueError(f"Unknown readout {readout!r}; known are {', '.join(READOUTS)}.")
     unknown = sorted(set(controls) - set(CONTROLS))

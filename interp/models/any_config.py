@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from interp.models.config import TransformerConfig
 from interp.models.lstm_config import LSTMConfig
+from interp.models.token_config import TokenModelConfig
 
 
 def with_kind(data: Any) -> Any:
@@ -14,5 +15,10 @@ def with_kind(data: Any) -> Any:
     return {"kind": "transformer", **data} if isinstance(data, Mapping) else data
 
 
-AnyModelConfig = Annotated[TransformerConfig | LSTMConfig, Field(discriminator="kind"), BeforeValidator(with_kind)]
+RegressionConfig = Annotated[TransformerConfig | LSTMConfig, Field(discriminator="kind"), BeforeValidator(with_kind)]
+"""Every config of a model of in-context regression."""
+
+AnyModelConfig = Annotated[
+    TransformerConfig | LSTMConfig | TokenModelConfig, Field(discriminator="kind"), BeforeValidator(with_kind)
+]
 """Every config of ours, told apart by its field ``kind`` when it is read back from JSON."""

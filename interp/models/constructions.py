@@ -10,10 +10,11 @@ from torch import Tensor
 from interp._names import unknown_name
 from interp._specs import Value
 from interp.models.config import TransformerConfig
+from interp.models.copying import N_CHANNELS, write_copying
 from interp.models.descent import write_descent
 from interp.models.folders import ModelInfo, current_versions, weights_checksum
 from interp.models.transformer import RegressionTransformer
-from interp.tasks import LinearRegression
+from interp.tasks import LinearRegression, TokenLayout
 
 
 def gd(
@@ -121,7 +122,38 @@ def newton(
     return _with_weights(cfg, task, weights)
 
 
-CONSTRUCTIONS: dict[str, Callable[..., RegressionTransformer]] = {"gd": gd, "gd++": gd_plus, "newton": newton}
+def copying(*, dim: int = 5, points: int = 0, lr: float = 0.0, noise_std: float = 0.0) -> RegressionTransformer:
+    """Copying and then one step of gradient descent, on x and y in tokens of their own (Propositions 3 and 1).
+
+    The softmax layer turns the tokens (x, 0), (0, y) into (x, y), (0, y), exactly; the linear layer then is that of
+    `gd`, for which a token without x is none. Queries are keys, so that the last one has itself to attend to. ``lr``
+    and ``points`` are as in `gd`.
+    """
+    task = _task(dim, points, noise_std)
+    eta = lr or (task.n_points - 1) / _leading_eigenvalue(task)
+    cfg = TransformerConfig(
+        dim=dim,
+        layout=TokenLayout(kind="interleaved"),
+        n_layers=2,
+        attention=("softmax", "linear"),
+        query_in_context=True,
+        positions="sinusoidal",
+        position_mode="concatenate",
+        d_pos=N_CHANNELS,
+    )
+    model = RegressionTransformer(cfg, task)
+    copying_layer, descent_layer = (block.attn for block in model.blocks)
+    write_copying(copying_layer, cfg, cfg.layout.n_tokens(task.n_points))
+    write_descent(descent_layer, cfg, eta / (task.n_points - 1))
+    return model
+
+
+CONSTRUCTIONS: dict[str, Callable[..., RegressionTransformer]] = {
+    "gd": gd,
+    "gd++": gd_plus,
+    "newton": newton,
+    "copy": copying,
+}
 """Constructions by the name that `interp.load` takes, as in ``gd:steps=3,dim=5``."""
 
 
@@ -173,12 +205,12 @@ def _with_weights(cfg: TransformerConfig, task: LinearRegression, weights: dict[
 
 
 def _task(dim: int, points: int, noise_std: float) -> LinearRegression:
+    if points == 1:
+        raise ValueError("A construction needs at least one example before the query, got points=1.")
     return LinearRegression(dim=dim, n_points=points or 2 * dim + 1, noise_std=noise_std)
 
 
 def _leading_eigenvalue(task: LinearRegression) -> float:
     """The leading eigenvalue of S that random-matrix theory expects (the Marchenko-Pastur edge)."""
     n = task.n_points - 1
-    if n < 1:
-        raise ValueError(f"A construction needs at least one example before the query, got points={task.n_points}.")
     return n * task.input_variance * (1 + (task.dim / n) ** 0.5) ** 2

@@ -16,11 +16,13 @@ from torch import Tensor
 from interp._files import write_atomically
 from interp._records import from_record, to_record
 from interp.models.any_config import AnyModelConfig, with_kind
+from interp.models.any_model import AnyModel
 from interp.models.build import build_model
 from interp.models.config import TransformerConfig
 from interp.models.lstm_config import LSTMConfig
 from interp.models.regressor import RegressionModel
-from interp.tasks import AnyTask
+from interp.models.token_config import TokenModelConfig
+from interp.tasks import AnyTask, RepeatedTokens
 
 SCHEMA = "interp-run/1"
 CONFIG = "config.json"
@@ -34,7 +36,7 @@ class ModelInfo:
 
     name: str
     source: str
-    """``zoo``, ``run``, ``import``, ``construction``, ``untrained`` or ``python``."""
+    """``zoo``, ``run``, ``import``, ``construction``, ``untrained``, ``hugging face`` or ``python``."""
     seed: int | None = None
     recipe: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -61,9 +63,23 @@ def current_versions() -> dict[str, str]:
     return versions
 
 
+def named_parameters(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Parameters by name, each once: looped layers appear as the first of them.
+
+    A bridge's bear TransformerLens's names, as in its state_dict, and not those of the modules that it wraps.
+    """
+    found: dict[str, torch.nn.Parameter] = {}
+    seen: set[int] = set()
+    for name, values in model.state_dict(keep_vars=True).items():
+        if isinstance(values, torch.nn.Parameter) and id(values) not in seen:
+            seen.add(id(values))
+            found[name] = values
+    return found
+
+
 def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters by name, each once: looped layers appear as the first of them."""
-    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    """The values of all parameters, named as `named_parameters` does."""
+    return {name: parameter.detach().contiguous() for name, parameter in named_parameters(model).items()}
 
 
 def weights_checksum(model: torch.nn.Module) -> str:
@@ -77,21 +93,27 @@ def weights_checksum(model: torch.nn.Module) -> str:
 
 def save_folder(
     folder: Path,
-    model: RegressionModel,
+    model: AnyModel,
     *,
     recipe: dict[str, Any] | None = None,
     seed: int | None = None,
     source: str = "run",
 ) -> None:
-    """Write a model into a folder, config first, each file atomically. The folder is created if need be."""
+    """Write a model into a folder, config first, each file atomically. The folder is created if need be.
+
+    Raises ValueError for a language model that was not built here: its shape is not known.
+    """
+    cfg = model.cfg if isinstance(model, RegressionModel) else getattr(model, "token_config", None)
+    if cfg is None:
+        raise ValueError("Of language models only those built here can be saved here; keep the folder that it came in.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, model.cfg, model.task, recipe=recipe, seed=seed, source=source)
+    write_config(folder, cfg, model.task, recipe=recipe, seed=seed, source=source)
     write_atomically(folder / WEIGHTS, save_safetensors(named_weights(model)))
 
 
 def write_config(
     folder: Path,
-    cfg: TransformerConfig | LSTMConfig,
+    cfg: TransformerConfig | LSTMConfig | TokenModelConfig,
     task: Any,
     *,
     recipe: dict[str, Any] | None,
@@ -120,6 +142,19 @@ def is_run_folder(folder: Path) -> bool:
     return isinstance(content, dict) and str(content.get("schema")).startswith(SCHEMA.split("/")[0])
 
 
+def is_hugging_face_folder(folder: Path) -> bool:
+    """Whether a folder describes a model as transformers does."""
+    try:
+        content = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(content, dict)
+        and "schema" not in content
+        and ("model_type" in content or "architectures" in content)
+    )
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read and check the frame of config.json.
 
@@ -129,7 +164,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder} is not a folder; expected a run folder with {CONFIG} and {WEIGHTS}.")
     path = folder / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a run folder: it has no {CONFIG}.{_pickle_advice(folder)}")
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no {CONFIG}.{pickle_advice(folder)}")
     try:
         content = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -146,16 +181,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_shape(folder: Path) -> tuple[TransformerConfig | LSTMConfig, AnyTask, dict[str, Any]]:
+def read_shape(
+    folder: Path,
+) -> tuple[TransformerConfig | LSTMConfig | TokenModelConfig, AnyTask | RepeatedTokens, dict[str, Any]]:
     """The model's config, its task and all of config.json. Raises as `read_config`, and ValueError for bad fields."""
     content = read_config(folder)
     where = str(folder / CONFIG)
     cfg: AnyModelConfig = from_record(AnyModelConfig, with_kind(content["model"]), f"'model' in {where}")
-    task: AnyTask = from_record(AnyTask, content["task"], f"'task' in {where}")
-    return cfg, task, content
+    tasks = RepeatedTokens if isinstance(cfg, TokenModelConfig) else AnyTask
+    return cfg, from_record(tasks, content["task"], f"'task' in {where}"), content
 
 
-def load_folder(folder: Path | str, *, name: str | None = None, source: str | None = None) -> RegressionModel:
+def load_folder(folder: Path | str, *, name: str | None = None, source: str | None = None) -> AnyModel:
     """Load a model from a run folder, its origin noted in ``model.info``: the folder's own, unless ``source`` is given.
 
     Raises FileNotFoundError for missing files and ValueError for a truncated or foreign file, weights that do not
@@ -177,10 +214,10 @@ def load_folder(folder: Path | str, *, name: str | None = None, source: str | No
     return model
 
 
-def read_weights_into(model: RegressionModel, path: Path) -> None:
+def read_weights_into(model: torch.nn.Module, path: Path) -> None:
     """Fill a model's parameters from a safetensors file. Raises as `load_folder`."""
     weights = read_safetensors(path)
-    parameters = dict(model.named_parameters())
+    parameters = named_parameters(model)
     missing, extra = sorted(set(parameters) - set(weights)), sorted(set(weights) - set(parameters))
     if missing or extra:
         raise ValueError(
@@ -203,7 +240,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises FileNotFoundError, and ValueError for all but whole safetensors."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path.parent} has no {path.name}; it may be an unfinished run.{_pickle_advice(path.parent)}"
+            f"{path.parent} has no {path.name}; it may be an unfinished run.{pickle_advice(path.parent)}"
         )
     data = path.read_bytes()
     # A safetensors file begins with the length of its header, any eight bytes, and then the header: a JSON object.
@@ -217,7 +254,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def _pickle_advice(folder: Path) -> str:
+def pickle_advice(folder: Path) -> str:
+    """A sentence on the pickles in a folder, to follow another; empty if there are none."""
     found = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if not found:
         return ""

@@ -72,3 +72,14 @@ class HookedRegressor(Protocol):
     def hooks(self, *args: Any, **kwargs: Any) -> Any:
         """Context manager of temporary hooks, as HookedRootModule's."""
         ...
+
+
+def require_regressor(model: object) -> None:
+    """Raise ValueError for what is no model of in-context regression: a language model, say."""
+    missing = [name for name in ("task", "predicted_points", "tokens") if not hasattr(model, name)]
+    if missing:
+        raise ValueError(
+            f"{type(model).__name__} is no model of in-context regression: it has no {', '.join(missing)} (see "
+            "interp.models.HookedRegressor). Of a language model it is the heads that can be studied here: "
+            "interp.attribution.score_heads."
+        )

@@ -1,13 +1,11 @@
 """From a model to its report."""
 
-import os
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import torch
 
 from interp._progress import track
@@ -15,16 +13,18 @@ from interp._records import to_record
 from interp.matching.families import DEFAULT_FAMILIES
 from interp.matching.memory import shared_memory
 from interp.matching.readouts import ask_many_queries
-from interp.models.folders import current_versions, describe_model
+from interp.models.folders import describe_model
 from interp.models.lstm import RegressionLSTM
 from interp.models.protocol import HookedRegressor
 from interp.models.regressor import RegressionModel
 from interp.models.transformer import RegressionTransformer
 from interp.report.algorithm import write_algorithm
 from interp.report.chapter import Chapter, count_of
+from interp.report.copying import write_copying
 from interp.report.document import Report
 from interp.report.layers import write_layers
 from interp.report.learned import write_learned
+from interp.report.provenance import describe_environment, describe_origin
 from interp.report.tokens import write_tokens
 from interp.report.training import write_training
 from interp.tasks import Prompts
@@ -74,6 +74,7 @@ def build(
         lambda: write_layers(model, asked, options.seed),
         lambda: write_algorithm(model, asked, options.seed, options.solvers),
         lambda: write_tokens(model, single, asked, options.seed),
+        lambda: write_copying(model, single, _table("ablation", chapters), options.seed),
     )
     chapters: list[Chapter] = []
     with shared_memory(), track("report", len(writers)) as tracker:
@@ -82,18 +83,14 @@ def build(
             chapters += [] if chapter is None else [chapter]
             tracker.advance()
     tables = {name: table for chapter in chapters for name, table in chapter.tables.items()}
-    environment = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
-        "prompts": len(prompts),
-        "queries per prompt": asked.n_queries,
-        "prompt seed": options.seed if drawn else "prompts were given",
-        "versions": {"python": platform.python_version(), **current_versions()},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads",
-        "device": str(_device_of(model)),
-    }
+    environment = describe_environment(
+        command,
+        began,
+        _device_of(model),
+        prompts=len(prompts),
+        queries_per_prompt=asked.n_queries,
+        prompt_seed=options.seed if drawn else "prompts were given",
+    )
     return Report(
         model=_describe(model),
         environment=environment,
@@ -103,41 +100,25 @@ def build(
     )
 
 
+def _table(name: str, chapters: Sequence[Chapter]) -> pd.DataFrame | None:
+    """A table of the chapters written so far, if one of them has it."""
+    return next((chapter.tables[name] for chapter in chapters if name in chapter.tables), None)
+
+
 def _require_prompts(count: int) -> None:
     if count < LEAST_PROMPTS:
         raise ValueError(f"A report needs at least {LEAST_PROMPTS} prompts to select and to estimate on, got {count}.")
 
 
 def _describe(model: HookedRegressor) -> dict[str, Any]:
-    info = describe_model(model)
-    ours = isinstance(model, RegressionModel)
-    versions = ", ".join(f"{package} {number}" for package, number in info.versions.items())
-    return {
-        "name": info.name,
-        "summary": _summarise(model, info.source),
-        "source": info.source,
-        "seed": info.seed,
-        "checksum": info.checksum or None,
-        f"{'imported' if info.source == 'import' else 'trained'} with": versions or None,
-        "config": to_record(model.cfg) if ours else None,
-        "task": to_record(model.task) if ours else None,
-        "recipe": info.recipe,
-    }
-
-
-def _summarise(model: HookedRegressor, source: str) -> str:
-    cfg = model.cfg
-    origin = {
-        "zoo": "a trained model of the zoo",
-        "run": "a trained model",
-        "import": "a trained model imported from a run of other code",
-        "construction": "a model whose weights were constructed",
-        "untrained": "a model with its initial, untrained weights",
-    }.get(source, "a model")
-    return (
-        f"{origin[0].upper()}{origin[1:]}: {_layers_of(model)}, width {cfg.d_model}, on in-context regression "
-        f"with inputs of dim {model.task.dim} and up to {model.task.n_points - 1} examples."
+    cfg, ours = model.cfg, isinstance(model, RegressionModel)
+    summary = (
+        f"{_layers_of(model)}, width {cfg.d_model}, on in-context regression with inputs of dim {model.task.dim} and "
+        "up "
+        f"to {model.task.n_points - 1} examples."
     )
+    config, task = (to_record(cfg), to_record(model.task)) if ours else (None, None)
+    return describe_origin(describe_model(model), summary, config, task)
 
 
 def _layers_of(model: HookedRegressor) -> str:

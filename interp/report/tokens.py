@@ -30,7 +30,8 @@ HEADS_NAMED = 16
 def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed: int) -> Chapter:
     """Dependency maps, and for models with hooked heads their scores and ablations.
 
-    ``single`` holds prompts with one query each, for the maps; ``prompts`` those of the loss.
+    ``single`` holds prompts with one query each, for the maps, and for the loss of models that take no more; else the
+    loss is that on ``prompts``.
     """
     tracked, n_directions = _dependency_effort(model, single)
     norms, *twin_norms = (
@@ -58,8 +59,8 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
         of_heads = (
             "The model has no attention heads."
             if model.cfg.n_heads == 0
-            else "The model's heads are not hooked (attn.hook_pattern, attn.hook_z and W_O by the canonical names), so "
-            "nothing is said of them."
+            else "The model's heads are not hooked (attn.hook_pattern, attn.hook_z, W_V and W_O by the canonical "
+            "names), so nothing is said of them."
         )
         introduction = f"Where information travels between positions. {of_heads}"
         section = Section(
@@ -67,7 +68,8 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
         )
         return Chapter(section=section, findings=(reach,), tables=tables)
     n_passes = model.cfg.n_layers * model.cfg.n_heads + HEADS_NAMED * N_DRAWS / 2
-    ablated = prompts[: affordable_prompts(model, prompts, n_passes, least=LEAST_PROMPTS, most=len(prompts))]
+    asked = prompts if getattr(model, "asks_in_parallel", False) else single
+    ablated = asked[: affordable_prompts(model, asked, n_passes, least=LEAST_PROMPTS, most=len(asked))]
     effects = ablation_effects(model, ablated, n_controlled=HEADS_NAMED, seed=seed)
     named = _named(effects)
     ablation_figure = Figure(
@@ -91,10 +93,11 @@ def write_tokens(model: HookedRegressor, single: Prompts, prompts: Prompts, seed
 
 
 def has_hooked_heads(model: HookedRegressor) -> bool:
-    """Whether heads can be looked at and silenced: pattern and z are hooked, and W_O has TransformerLens's layout."""
+    """Whether heads can be looked at and silenced: pattern and z are hooked, W_V and W_O are TransformerLens's."""
     hooks = getattr(model, "hook_dict", {})
     named = all(f"blocks.0.attn.{name}" in hooks for name in ("hook_pattern", "hook_z"))
-    return named and hasattr(model.blocks[0].attn, "W_O")  # type: ignore[attr-defined]  # hooks say there are blocks
+    # The hooks say that there are blocks.
+    return named and all(hasattr(model.blocks[0].attn, name) for name in ("W_V", "W_O"))  # type: ignore[attr-defined]
 
 
 def _tidy_maps(maps: Tensor) -> pd.DataFrame:

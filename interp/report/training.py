@@ -14,6 +14,7 @@ from interp.matching.readouts import prompt_losses
 from interp.matching.verdict import THRESHOLD, Verdict
 from interp.models.folders import describe_model, weights_checksum
 from interp.models.protocol import HookedRegressor
+from interp.models.regressor import RegressionModel
 from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Chapter, count_of, judge_range
 from interp.report.curves import draw_training
@@ -61,14 +62,22 @@ def write_training(model: HookedRegressor, prompts: Prompts) -> Chapter | None:
 
 
 def followable_folder(model: HookedRegressor) -> Path | None:
-    """The folder whose checkpoints tell how the model was trained, or None; see `write_training`."""
-    info = describe_model(model)
-    if not isinstance(model, RegressionTransformer) or info.folder is None:
+    """The folder whose checkpoints are held against GD, or None; see `write_training`."""
+    if not isinstance(model, RegressionTransformer):
         return None
     answers_queries = model.cfg.layout.kind == "paired" and len(model.predicted_points) == 1
     if not (isinstance(model.task, LinearRegression) and answers_queries):
         return None
-    if len(checkpoint_steps(info.folder)) < 2 or weights_checksum(model) != info.checksum:
+    return folder_of_checkpoints(model)
+
+
+def folder_of_checkpoints(model: RegressionModel) -> Path | None:
+    """The folder whose checkpoints tell how the model was trained, or None where there are none or not of this model.
+
+    A model that was changed since it was read from its folder is another one.
+    """
+    info = describe_model(model)
+    if info.folder is None or len(checkpoint_steps(info.folder)) < 2 or weights_checksum(model) != info.checksum:
         return None
     return info.folder
 

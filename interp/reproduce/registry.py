@@ -16,6 +16,7 @@ FIGURES = {
     "oswald-softmax": "Softmax attention: two heads align better than one.",
     "oswald-curvature": "How GD++ reshapes the spectrum of X^T X.",
     "oswald-depth": "Two to eight layers, looped and not, against GD and GD++.",
+    "oswald-copying": "Interleaved x and y: a plateau, then copying and one step of GD at once.",
     "fu-layers": "Every layer of a transformer improves on its predecessor.",
     "fu-heatmaps": "Layers against steps: Newton's grow linearly, those of GD exponentially.",
     "fu-ill-conditioned": "On ill-conditioned inputs Newton still grows linearly, and GD takes many times the steps.",

@@ -8,9 +8,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp._files import write_atomically
+from interp.models.any_model import AnyModel
 from interp.models.build import build_model
-from interp.models.folders import named_weights, read_safetensors, read_shape
-from interp.models.regressor import RegressionModel
+from interp.models.folders import named_parameters, named_weights, read_safetensors, read_shape
 
 PER_DECADE = 8
 """Checkpoints kept per factor of ten in steps."""
@@ -46,7 +46,7 @@ def save_checkpoint(
     """Write weights and optimiser state after ``step`` updates, atomically; then drop the resume points before it."""
     (folder / "checkpoints").mkdir(exist_ok=True)
     tensors = {f"model.{name}": values for name, values in named_weights(model).items()}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value).detach().clone().contiguous()
     write_atomically(checkpoint_path(folder, step), save_safetensors(tensors))
@@ -64,7 +64,7 @@ def restore_checkpoint(
     """
     path = checkpoint_path(folder, step)
     tensors = read_safetensors(path)
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
         weights = tensors.get(f"model.{name}")
         if weights is None or weights.shape != parameter.shape:
             found = "nothing" if weights is None else f"shape {tuple(weights.shape)}"
@@ -84,7 +84,7 @@ def _optimizer_state(tensors: dict[str, Tensor], name: str, device: torch.device
     return state
 
 
-def load_checkpoint(folder: Path | str, step: int) -> RegressionModel:
+def load_checkpoint(folder: Path | str, step: int) -> AnyModel:
     """The model of a run as it was after ``step`` updates.
 
     Raises FileNotFoundError for a step without a checkpoint; `checkpoint_steps` lists those there are.

@@ -11,6 +11,7 @@ from interp._names import unknown_name
 from interp._progress import track
 from interp._records import from_record, to_record
 from interp._seeds import derive_seed
+from interp.models.any_model import AnyModel, on_device
 from interp.models.build import build_model
 from interp.models.folders import (
     WEIGHTS,
@@ -18,16 +19,17 @@ from interp.models.folders import (
     current_versions,
     is_run_folder,
     load_folder,
+    named_parameters,
     read_config,
     save_folder,
     weights_checksum,
     write_config,
 )
-from interp.models.regressor import RegressionModel
-from interp.tasks import Prompts
+from interp.tasks import Prompts, TokenSequences
 from interp.training.checkpoints import checkpoint_path, checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
 from interp.training.metrics import METRICS, MetricsLog
-from interp.training.recipe import Recipe
+from interp.training.objective import loss_of
+from interp.training.recipe import AnyRecipe, LanguageRecipe, Recipe
 
 
 class DivergedError(ValueError):
@@ -35,14 +37,14 @@ class DivergedError(ValueError):
 
 
 def train(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     out: Path | str | None = None,
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
     resume: bool = False,
     force: bool = False,
-) -> RegressionModel:
+) -> AnyModel:
     """Train a model by its recipe, into a run folder if ``out`` is given.
 
     The data of update s depend on (seed, s) alone, so a run that was killed and is resumed ends with the weights of
@@ -55,7 +57,7 @@ def train(
     if resume and force:
         raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
     folder = None if out is None else Path(out)
-    model = build_model(recipe.model, recipe.task, seed=seed).to(device)
+    model = on_device(build_model(recipe.model, recipe.task, seed=seed), device)
     optimizer = torch.optim.AdamW(
         _trained(model, recipe), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
     )
@@ -64,7 +66,7 @@ def train(
     if folder is not None:
         start = _open_run(folder, recipe, seed, resume=resume, force=force)
         if (folder / WEIGHTS).is_file():  # written last: the run is finished, whatever became of its checkpoints
-            return load_folder(folder).to(device)
+            return on_device(load_folder(folder), device)
         if start > 0:
             restore_checkpoint(folder, start, model, optimizer)
         else:
@@ -107,15 +109,16 @@ def train(
     return model
 
 
-def _trained(model: RegressionModel, recipe: Recipe) -> list[torch.nn.Parameter]:
+def _trained(model: AnyModel, recipe: AnyRecipe) -> list[torch.nn.Parameter]:
     """The parameters that the recipe trains; the frozen ones take no gradient. Raises ValueError for unknown names."""
-    known = {path.rsplit(".", 1)[-1] for path, _ in model.named_parameters()}
+    parameters = named_parameters(model)
+    known = {path.rsplit(".", 1)[-1] for path in parameters}
     for name in recipe.frozen:
         if name not in known:
             raise unknown_name(f"frozen parameter of recipe {recipe.name!r}", name, known)
-    for path, parameter in model.named_parameters():
+    for path, parameter in parameters.items():
         parameter.requires_grad_(path.rsplit(".", 1)[-1] not in recipe.frozen)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
     if not trained:
         raise ValueError(f"Recipe {recipe.name!r} freezes every parameter; leave at least one to train.")
     return trained
@@ -129,12 +132,16 @@ def training_prompts(recipe: Recipe, seed: int, step: int) -> Prompts:
     return recipe.task.sample(recipe.batch_size, seed=drawn)
 
 
-def _update(model: RegressionModel, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, step: int) -> Tensor:
+def training_batch(recipe: AnyRecipe, seed: int, step: int) -> Prompts | TokenSequences:
+    """What update ``step`` trains on: `training_prompts`, or sequences of the task, drawn alike."""
+    if isinstance(recipe, LanguageRecipe):
+        return recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+    return training_prompts(recipe, seed, step)
+
+
+def _update(model: AnyModel, optimizer: torch.optim.Optimizer, recipe: AnyRecipe, seed: int, step: int) -> Tensor:
     """One update; returns the loss before it."""
-    prompts = training_prompts(recipe, seed, step)
-    predictions = model(model.tokens(prompts))
-    targets = prompts.ys[:, -predictions.shape[1] :].to(predictions)  # every point, or the query alone
-    loss = 0.5 * (predictions - targets).square().mean()
+    loss = loss_of(model, training_batch(recipe, seed, step))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.clip_norm is not None:
@@ -145,7 +152,7 @@ def _update(model: RegressionModel, optimizer: torch.optim.Optimizer, recipe: Re
     return loss.detach()
 
 
-def _open_run(folder: Path, recipe: Recipe, seed: int, *, resume: bool, force: bool) -> int:
+def _open_run(folder: Path, recipe: AnyRecipe, seed: int, *, resume: bool, force: bool) -> int:
     """Make the folder ready and return the number of updates already done there."""
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not resume:
@@ -172,7 +179,7 @@ def clear_run(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def check_same_run(folder: Path, recipe: Recipe, seed: int) -> None:
+def check_same_run(folder: Path, recipe: AnyRecipe, seed: int) -> None:
     """Refuse to go on with a run of another recipe or seed.
 
     Fields that its record lacks, being younger than it, have their defaults. Raises ValueError, saying what differs,
@@ -181,7 +188,7 @@ def check_same_run(folder: Path, recipe: Recipe, seed: int) -> None:
     content = read_config(folder)
     theirs, ours = content.get("recipe"), to_record(recipe)
     with suppress(ValueError):  # what does not describe a recipe is compared as it is
-        theirs = to_record(from_record(Recipe, theirs, "the run's recipe"))
+        theirs = to_record(from_record(type(recipe), theirs, "the run's recipe"))
     if theirs == ours and content.get("seed") == seed:
         return
     changed = [f"seed {content.get('seed')} there, {seed} here"] if content.get("seed") != seed else []

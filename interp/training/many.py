@@ -6,41 +6,48 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 
 from interp._progress import track
 from interp.models.folders import WEIGHTS
 from interp.training.loop import DivergedError, check_same_run, train
-from interp.training.recipe import Recipe
+from interp.training.recipe import AnyRecipe, LanguageRecipe, Recipe
+
+SomeRecipe = TypeVar("SomeRecipe", Recipe, LanguageRecipe)
 
 
 @dataclass(frozen=True)
-class Run:
+class RunOf(Generic[SomeRecipe]):
     """A finished run, or one that diverged."""
 
-    recipe: Recipe
+    recipe: SomeRecipe
     seed: int
     folder: Path
     failure: str = ""
     """Why it did not finish; empty if it did."""
 
 
+Run = RunOf[Recipe]
+"""A run of a model of in-context regression."""
+
+
 def train_many(
-    wanted: Sequence[tuple[Recipe, int]], folder: Path | str, *, jobs: int = 0, device: str = "cpu"
-) -> list[Run]:
+    wanted: Sequence[tuple[SomeRecipe, int]], folder: Path | str, *, jobs: int = 0, device: str = "cpu"
+) -> list[RunOf[SomeRecipe]]:
     """Train recipes with seeds into ``folder/RECIPE-seedSEED``, ``jobs`` at a time (0: one for each core; on a GPU 1).
 
     Several at a time train in processes of their own, which a script has to allow for by ``if __name__ == "__main__"``.
 
     Runs that are there already are taken as they are, unfinished ones go on from their last checkpoint. A run that
-    diverges is reported in its `Run` and stops no other. Comes back in the order asked for. Raises ValueError, before
+    diverges is reported in its `RunOf` and stops no other. Comes back in the order asked for. Raises ValueError, before
     anything is trained, where a folder holds another recipe's run or two recipes ask for the same folder.
     """
     folder = Path(folder)
     jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
-    runs = [Run(recipe, seed, folder / f"{recipe.name}-seed{seed}") for recipe, seed in wanted]
-    by_folder: dict[Path, Run] = {}
+    runs = [RunOf(recipe, seed, folder / f"{recipe.name}-seed{seed}") for recipe, seed in wanted]
+    by_folder: dict[Path, RunOf[SomeRecipe]] = {}
     for run in runs:
         if by_folder.setdefault(run.folder, run) != run:
             raise ValueError(
@@ -69,23 +76,23 @@ def train_many(
                 run = futures[future]
                 failures[run.folder] = future.result()
                 tracker.advance(f"{run.recipe.name} seed {run.seed}")
-    return [Run(run.recipe, run.seed, run.folder, failures.get(run.folder, "")) for run in runs]
+    return [RunOf(run.recipe, run.seed, run.folder, failures.get(run.folder, "")) for run in runs]
 
 
-def _is_finished(run: Run) -> bool:
+def _is_finished(run: RunOf[SomeRecipe]) -> bool:
     """Whether the run is there in full. Raises ValueError for one of another recipe."""
     if run.folder.exists() and any(run.folder.iterdir()):
         check_same_run(run.folder, run.recipe, run.seed)
     return (run.folder / WEIGHTS).is_file()
 
 
-def _train_in_process(recipe: Recipe, seed: int, folder: Path, device: str, threads: int) -> str:
+def _train_in_process(recipe: AnyRecipe, seed: int, folder: Path, device: str, threads: int) -> str:
     """`_train_one` in a process of its own, with its share of the cores."""
     torch.set_num_threads(threads)
     return _train_one(recipe, seed, folder, device)
 
 
-def _train_one(recipe: Recipe, seed: int, folder: Path, device: str) -> str:
+def _train_one(recipe: AnyRecipe, seed: int, folder: Path, device: str) -> str:
     """Train one run; returns why it failed, if it did."""
     try:
         train(recipe, folder, seed=seed, device=device, resume=True)

@@ -2,24 +2,25 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, final
 
-from interp.models.any_config import AnyModelConfig
+from interp.models.any_config import RegressionConfig
 from interp.models.config import TransformerConfig
-from interp.tasks import AnyTask, LinearRegression
+from interp.models.token_config import TokenModelConfig
+from interp.tasks import AnyTask, LinearRegression, RepeatedTokens
 from interp.training.curriculum import Curriculum
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class AbstractRecipe:
     """Model, task and optimisation of a run. The command line overrides any field by its name.
 
-    The loss is half the mean squared error over the predicted points. Raises ValueError for numbers out of range.
+    Raises ValueError for numbers out of range, and where model and task do not fit.
     """
 
     name: str
-    model: AnyModelConfig = field(default_factory=TransformerConfig)
-    task: AnyTask = field(default_factory=LinearRegression)
+    model: Any
+    task: Any
     steps: int = 1000
     """Number of updates."""
     batch_size: int = 64
@@ -33,8 +34,6 @@ class Recipe:
     """Updates over which lr rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What lr does after the warm-up: stay, or fall to 0 along half a cosine."""
-    curriculum: Curriculum | None = None
-    """Easier prompts for the first updates; those of the task from the start if none."""
     frozen: tuple[str, ...] = ()
     """Parameters that keep their initial values, by the last part of their names, such as ``W_Q``."""
     log_every: int = 10
@@ -62,13 +61,6 @@ class Recipe:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"Recipe {self.name!r}: `clip_norm` must be positive or none, got {self.clip_norm}.")
-        if self.curriculum is not None:
-            self.curriculum.check(self.task, self.name)
-        if self.model.dim != self.task.dim:
-            raise ValueError(
-                f"Recipe {self.name!r}: the model reads inputs of dim {self.model.dim}, the task draws them of dim "
-                f"{self.task.dim}; change both."
-            )
 
     def lr_at(self, step: int) -> float:
         """Learning rate of update ``step`` (0, 1, ...)."""
@@ -78,3 +70,42 @@ class Recipe:
             return self.lr
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Recipe(AbstractRecipe):
+    """How a model of in-context regression is trained: half the mean squared error over the predicted points."""
+
+    model: RegressionConfig = field(default_factory=TransformerConfig)
+    task: AnyTask = field(default_factory=LinearRegression)
+    curriculum: Curriculum | None = None
+    """Easier prompts for the first updates; those of the task from the start if none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.curriculum is not None:
+            self.curriculum.check(self.task, self.name)
+        if self.model.dim != self.task.dim:
+            raise ValueError(
+                f"Recipe {self.name!r}: the model reads inputs of dim {self.model.dim}, the task draws them of dim "
+                f"{self.task.dim}; change both."
+            )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LanguageRecipe(AbstractRecipe):
+    """How a language model is trained: the mean cross-entropy of every next token."""
+
+    model: TokenModelConfig = field(default_factory=TokenModelConfig)
+    task: RepeatedTokens = field(default_factory=lambda: RepeatedTokens(d_vocab=TokenModelConfig.d_vocab))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if misfit := self.model.misfit(self.task):
+            raise ValueError(f"Recipe {self.name!r}: {misfit}")
+
+
+AnyRecipe = Recipe | LanguageRecipe
+"""What `train` trains by."""

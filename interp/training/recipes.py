@@ -8,9 +8,10 @@ from interp._names import unknown_name
 from interp.models.config import TransformerConfig
 from interp.models.gpt2 import GARG_LAYOUT, gpt2_config
 from interp.models.lstm_config import LSTMConfig
-from interp.tasks import ConditionNumber, LinearRegression, SineWaves
+from interp.models.token_config import TokenModelConfig
+from interp.tasks import ConditionNumber, LinearRegression, RepeatedTokens, SineWaves, TokenLayout
 from interp.training.curriculum import Curriculum, Ramp
-from interp.training.recipe import Recipe
+from interp.training.recipe import AnyRecipe, LanguageRecipe, Recipe
 
 _REGRESSION = LinearRegression(dim=10, n_points=11, inputs="uniform")
 
@@ -112,6 +113,36 @@ def _sine(name: str, *, descent: bool) -> Recipe:
     )
 
 
+def _copying() -> Recipe:
+    """Interleaved x and y: copying is learnt first, then a step of GD (von Oswald et al. 2022, section 4).
+
+    The published settings, but for y's slot: their y tokens reuse the last coordinate of x and their answer is read
+    from a channel of the positions, so that their loss starts at 0.91 and not at 5/12. The batch matters: with a
+    quarter of it their code had hardly left the plateau by update 10 000.
+    """
+    return Recipe(
+        name="copy-2layer",
+        model=TransformerConfig(
+            dim=10,
+            layout=TokenLayout(kind="interleaved"),
+            n_layers=2,
+            head_width=20,
+            attention=("softmax", "linear"),
+            positions="sinusoidal",
+            position_mode="concatenate",
+            d_pos=10,
+            init_variance=0.02,
+        ),
+        task=_REGRESSION,
+        steps=10_000,
+        batch_size=2048,
+        lr=1e-3,
+        betas=(0.9, 0.98),
+        clip_norm=10.0,
+        keep_every=100,
+    )
+
+
 def _gaussian(dim: int, n_points: int, **task: Any) -> LinearRegression:
     return LinearRegression(dim=dim, n_points=n_points, inputs="gaussian", **task)
 
@@ -197,16 +228,51 @@ def _all() -> Iterator[Recipe]:
         yield _softmax(1, layer_norm=layer_norm)
     yield _sine("sine-mlp", descent=False)
     yield _sine("sine-mlp-gd", descent=True)
+    yield _copying()
     yield _garg("garg-small", _gaussian(10, 21), n_layers=12, width=128, n_heads=4)
     yield from _garg_series()
 
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _all()}
+# With learned positions, previous-token heads form only where training needs them, in the first period; rotary ones
+# look back everywhere. Periods vary, so that positions alone do not find the repeat.
+_INDUCTION = LanguageRecipe(
+    name="induction-2layer",
+    model=TokenModelConfig(d_vocab=128, n_ctx=101, n_layers=2, n_heads=8, d_model=64, positions="rotary"),
+    task=RepeatedTokens(d_vocab=128, n_pos=101, shortest=10, longest=50),
+    steps=3000,
+    batch_size=32,
+    lr=3e-3,
+    betas=(0.9, 0.98),
+    clip_norm=1.0,
+    warmup=100,
+    schedule="cosine",
+    keep_every=100,
+)
+
+RECIPES: dict[str, AnyRecipe] = {recipe.name: recipe for recipe in _all()} | {_INDUCTION.name: _INDUCTION}
 """Recipes by name."""
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by name. Raises ValueError for an unknown one, naming the nearest."""
+    """A recipe of a model of in-context regression, by name.
+
+    Raises ValueError for an unknown one, naming the nearest, and for one of a language model.
+    """
+    recipe = _named(name)
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"Recipe {name!r} trains a language model; get it with get_language_recipe.")
+    return recipe
+
+
+def get_language_recipe(name: str) -> LanguageRecipe:
+    """A recipe of a language model, by name. Raises ValueError as `get_recipe` does, the other way round."""
+    recipe = _named(name)
+    if not isinstance(recipe, LanguageRecipe):
+        raise ValueError(f"Recipe {name!r} trains a model of in-context regression; get it with get_recipe.")
+    return recipe
+
+
+def _named(name: str) -> AnyRecipe:
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     return RECIPES[name]

@@ -109,6 +109,7 @@ def test_the_noise_is_the_tasks():
             "newton:clamp=10",
             "Unknown parameter of 'newton' 'clamp'; known are alpha, dim, noise_std, points, steps.",
         ),
+        ("gd:points=1,lr=1", "A construction needs at least one example before the query, got points=1."),
         ("gd:points=1", "A construction needs at least one example before the query, got points=1."),
         ("gd:", "'gd:' ends after the colon; write 'gd' or 'gd:key=value'."),
         ("gd:steps", "Cannot read 'steps' in 'gd:steps'; expected key=value pairs divided by commas."),
@@ -121,7 +122,7 @@ def test_a_construction_that_cannot_be_built_is_refused(spec, message):
 
 
 def test_an_unknown_construction_is_answered_with_the_nearest():
-    with raises_exactly(ValueError, "Unknown construction 'gdd'; known are gd, gd++, newton. Did you mean 'gd'?"):
+    with raises_exactly(ValueError, "Unknown construction 'gdd'; known are copy, gd, gd++, newton. Did you mean 'gd'?"):
         build_construction("gdd", {"steps": 2})
 
 
@@ -134,9 +135,9 @@ def test_numbers_that_are_not_finite_are_refused(key, value):
 
 @pytest.mark.parametrize("name", CONSTRUCTIONS)
 def test_a_construction_says_where_it_comes_from(name):
-    info = describe_model(interp.load(f"{name}:steps=2"))
-    assert (info.name, info.source, info.seed) == (f"{name}:steps=2", "construction", None)
-    assert info.checksum != describe_model(interp.load(f"{name}:steps=3")).checksum
+    info = describe_model(interp.load(f"{name}:dim=2"))
+    assert (info.name, info.source, info.seed) == (f"{name}:dim=2", "construction", None)
+    assert info.checksum != describe_model(interp.load(f"{name}:dim=3")).checksum
 
 
 def clamped_descent(

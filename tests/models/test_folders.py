@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from interp.models import RegressionTransformer, TransformerConfig, load_folder, save_folder
-from interp.models.folders import describe_model, read_shape, weights_checksum, write_config
-from interp.tasks import LinearRegression, SineWaves
+from interp.models.folders import describe_model, named_parameters, read_shape, weights_checksum, write_config
+from interp.models.language import build_language_model
+from interp.models.token_config import TokenModelConfig
+from interp.tasks import LinearRegression, RepeatedTokens, SineWaves
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
@@ -90,6 +92,71 @@ def test_looped_layers_are_saved_once_and_still_shared_when_loaded(tmp_path):
     assert {name.split(".")[1] for name in load_file(tmp_path / "model.safetensors")} == {"0"}
     back = load_folder(tmp_path)
     assert back.blocks[2].attn.W_O is back.blocks[0].attn.W_O
+
+
+TOKENS = TokenModelConfig(d_vocab=30, n_ctx=25, n_heads=2, d_model=12)
+REPEATED = RepeatedTokens(d_vocab=30, n_pos=25, shortest=3, longest=9, bos=4)
+
+
+def test_a_language_model_comes_back_from_its_folder_bit_for_bit(tmp_path):
+    model = build_language_model(TOKENS, REPEATED, seed=3)
+    save_folder(tmp_path / "run", model, recipe={"name": "mine"}, seed=7)
+    back = load_folder(tmp_path / "run")
+    assert (back.token_config, back.task) == (TOKENS, REPEATED)
+    tokens = REPEATED.sample(4).tokens
+    assert torch.equal(back(tokens), model(tokens))
+    info = describe_model(back)
+    assert weights_checksum(back) == weights_checksum(model) == info.checksum
+    assert (info.name, info.source, info.seed, info.recipe) == (str(tmp_path / "run"), "run", 7, {"name": "mine"})
+
+
+def test_the_weights_of_a_language_model_bear_transformer_lens_names(tmp_path):
+    model = build_language_model(TOKENS, REPEATED)
+    save_folder(tmp_path, model)
+    names = set(load_file(tmp_path / "model.safetensors"))
+    assert names == set(named_parameters(model)) < set(model.state_dict())
+    assert {"embed.weight", "pos_embed.weight", "blocks.0.attn.q.weight", "unembed.weight"} < names
+
+
+def test_the_weights_of_a_language_model_are_checked_alike(tmp_path):
+    save_folder(tmp_path, build_language_model(TOKENS, REPEATED))
+    edit_weights(tmp_path, lambda weights: weights.update({"embed.weight": torch.zeros(30, 5)}))
+    with raises_exactly(
+        ValueError,
+        f"{tmp_path / 'model.safetensors'}: embed.weight has shape (30, 5), config.json describes (30, 12).",
+    ):
+        load_folder(tmp_path)
+
+
+def test_a_language_model_of_another_make_is_not_saved(tmp_path):
+    model = build_language_model(TOKENS, REPEATED)
+    del model.token_config
+    with raises_exactly(
+        ValueError,
+        "Of language models only those built here can be saved here; keep the folder that it came in.",
+    ):
+        save_folder(tmp_path / "run", model)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_task_of_a_language_model_is_one_of_tokens(tmp_path):
+    save_folder(tmp_path, build_language_model(TOKENS, REPEATED))
+    content = json.loads((tmp_path / "config.json").read_text())
+    edit_config(tmp_path, task=content["task"] | {"kind": "sine_waves"})
+    with raises_exactly(
+        ValueError,
+        f"'task' in {tmp_path / 'config.json'} does not describe a valid RepeatedTokens: kind: Input should be "
+        "'repeated_tokens'.",
+    ):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("options", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+def test_parameters_are_named_as_pytorch_names_them(options):
+    model = tiny_model(**options)
+    assert {name: id(values) for name, values in named_parameters(model).items()} == {
+        name: id(values) for name, values in model.named_parameters()
+    }
 
 
 def test_a_loaded_model_says_where_it_comes_from(run):

@@ -8,8 +8,12 @@ import pytest
 import torch
 
 import interp
-from interp.models import save_folder, zoo
-from interp.models.folders import describe_model
+from interp.models import CONSTRUCTIONS, save_folder, zoo
+from interp.models.folders import describe_model, named_parameters
+from interp.models.language import build_language_model
+from interp.models.loading import load_language, load_regression
+from interp.models.token_config import TokenModelConfig
+from interp.tasks import RepeatedTokens
 from tests.errors import raises_exactly
 from tests.models.tiny import tiny_model
 
@@ -102,14 +106,16 @@ def test_a_run_folder_has_untrained_twins_too(tmp_path):
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(text, name, hint):
-    with raises_exactly(ValueError, f"Unknown model {name!r}; known are gd, gd++, lsa-tiny, newton.{hint}"):
+    known = ", ".join(sorted([*CONSTRUCTIONS, "lsa-tiny"]))
+    with raises_exactly(ValueError, f"Unknown model {name!r}; known are {known}.{hint}"):
         interp.load(text)
 
 
 def test_a_path_that_does_not_exist_is_named():
     with raises_exactly(
         FileNotFoundError,
-        "no/such/run is not a folder; expected a run folder with config.json and model.safetensors.",
+        "no/such/run is not a folder; expected a run folder, or a Hugging Face folder on this machine (nothing is "
+        "downloaded).",
     ):
         interp.load("no/such/run")
 
@@ -141,3 +147,45 @@ def test_an_entry_states_the_size_of_its_weights(small_zoo):
     assert entry.n_bytes == (small_zoo / "lsa-tiny" / "model.safetensors").stat().st_size
     with pytest.raises(FileNotFoundError):
         replace(entry, name="gone").verify()
+
+
+@pytest.fixture
+def language_run(tmp_path):
+    """A run folder of a language model."""
+    cfg = TokenModelConfig(d_vocab=30, n_ctx=25, n_heads=2, d_model=12)
+    task = RepeatedTokens(d_vocab=30, n_pos=25, shortest=3, longest=9)
+    save_folder(tmp_path / "words", build_language_model(cfg, task, seed=6), seed=6)
+    return tmp_path / "words"
+
+
+def test_a_language_model_is_loaded_as_a_bridge_and_has_untrained_twins(language_run):
+    bridge = interp.load(language_run)
+    assert describe_model(bridge).source == "run"
+    twins = [interp.load(f"untrained:{language_run},seed={seed}") for seed in (6, 3)]
+    assert [describe_model(twin).seed for twin in twins] == [6, 3]
+    weights = [named_parameters(model)["embed.weight"] for model in (bridge, *twins)]
+    assert torch.equal(weights[0], weights[1])  # not trained any further than its twin
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_each_sort_of_model_has_a_loader_of_its_own(language_run):
+    assert torch.equal(weights_of(load_regression("lsa-tiny")), weights_of(interp.load("lsa-tiny")))
+    checksums = {describe_model(load(language_run)).checksum for load in (load_language, interp.load)}
+    assert len(checksums) == 1
+
+
+def test_a_loader_refuses_the_other_sort(language_run):
+    for name in (language_run, f"untrained:{language_run}"):
+        with raises_exactly(
+            ValueError,
+            f"{name} is a language model; this takes a model of in-context regression, such as 'lsa-1layer'. Study the "
+            f"heads of a language model with: interp heads {name}",
+        ):
+            load_regression(name)
+    for name in ("lsa-tiny", "untrained:newton", "gd:steps=2,dim=3"):
+        with raises_exactly(
+            ValueError,
+            f"{name} is a model of in-context regression; this takes a language model, such as 'induction-2layer' or "
+            "the folder of a causal Hugging Face model.",
+        ):
+            load_language(name)

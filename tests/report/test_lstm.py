@@ -5,7 +5,7 @@ import pytest
 
 from interp.models import LSTMConfig, RegressionLSTM
 from interp.report import Report, ReportOptions, build
-from interp.report.build import _summarise
+from interp.report.build import _describe
 from interp.tasks import LinearRegression, TokenLayout
 from tests.report.reading import read_json, read_page
 
@@ -39,9 +39,8 @@ def test_it_says_that_there_are_no_heads(report):
 
 @pytest.mark.parametrize(("n_layers", "words"), [(1, "1 LSTM layer"), (3, "3 LSTM layers")])
 def test_its_layers_are_named(n_layers, words):
-    assert _summarise(small_lstm(n_layers), "untrained") == (
-        f"A model with its initial, untrained weights: {words}, width 8, on in-context regression with inputs of dim 2 "
-        "and up to 6 examples."
+    assert _describe(small_lstm(n_layers))["summary"] == (
+        f"A model: {words}, width 8, on in-context regression with inputs of dim 2 and up to 6 examples."
     )
 
 

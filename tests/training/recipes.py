@@ -8,6 +8,7 @@ from interp.models.config import TransformerConfig
 from interp.tasks import LinearRegression
 from interp.training import Recipe, train
 from interp.training import loop as loop_module
+from interp.training.recipe import AnyRecipe
 
 
 def tiny_recipe(**options) -> Recipe:
@@ -35,7 +36,7 @@ def transformer_of(recipe: Recipe) -> TransformerConfig:
     return recipe.model
 
 
-def train_and_stop(recipe: Recipe, folder: Path, *, after: int, seed: int = 0) -> None:
+def train_and_stop(recipe: AnyRecipe, folder: Path, *, after: int, seed: int = 0) -> None:
     """Begin a run and interrupt it after so many updates."""
     update = loop_module._update
 

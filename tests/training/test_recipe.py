@@ -3,7 +3,7 @@ import math
 import pytest
 
 from interp.tasks import LinearRegression
-from interp.training import RECIPES, Recipe, get_recipe
+from interp.training import RECIPES, Recipe, get_language_recipe, get_recipe
 from tests.errors import raises_exactly
 from tests.training.recipes import tiny_recipe
 
@@ -52,10 +52,26 @@ def test_numbers_out_of_range_are_refused(options, message):
 
 def test_every_recipe_bears_its_own_name():
     assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
-    assert all(isinstance(get_recipe(name), Recipe) for name in RECIPES)
+    for name, recipe in RECIPES.items():
+        assert (get_recipe(name) if isinstance(recipe, Recipe) else get_language_recipe(name)) is recipe
+
+
+def test_recipes_of_the_other_sort_are_refused():
+    with raises_exactly(
+        ValueError, "Recipe 'induction-2layer' trains a language model; get it with get_language_recipe."
+    ):
+        get_recipe("induction-2layer")
+    with raises_exactly(
+        ValueError, "Recipe 'lsa-1layer' trains a model of in-context regression; get it with get_recipe."
+    ):
+        get_language_recipe("lsa-1layer")
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     known = ", ".join(sorted(RECIPES))
     with raises_exactly(ValueError, f"Unknown recipe 'lsa-1laier'; known are {known}. Did you mean 'lsa-1layer'?"):
         get_recipe("lsa-1laier")
+    with raises_exactly(
+        ValueError, f"Unknown recipe 'induction-1layer'; known are {known}. Did you mean 'induction-2layer'?"
+    ):
+        get_language_recipe("induction-1layer")

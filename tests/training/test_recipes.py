@@ -19,6 +19,9 @@ from tests.training.recipes import transformer_of
 
 OSWALD = LinearRegression(dim=10, n_points=11, inputs="uniform")
 every_recipe = pytest.mark.parametrize("name", sorted(RECIPES))
+every_regression_recipe = pytest.mark.parametrize(
+    "name", sorted(name for name, recipe in RECIPES.items() if isinstance(recipe, Recipe))
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def test_its_weights_hold_the_published_step_size(short_run):
     assert layer.off_structure < 0.06  # what so short a run has not yet unlearnt
 
 
-@every_recipe
+@every_regression_recipe
 def test_one_update_moves_the_weights_and_leaves_the_loss_finite(name):
     recipe = replace(get_recipe(name), steps=1, warmup=0, batch_size=8)
     trained, start = train(recipe, seed=0), build_model(recipe.model, recipe.task, seed=0)
@@ -68,7 +71,8 @@ def test_one_update_moves_the_weights_and_leaves_the_loss_finite(name):
 
 @every_recipe
 def test_a_recipe_comes_back_from_json(name):
-    assert from_record(Recipe, to_record(RECIPES[name]), name) == RECIPES[name]
+    recipe = RECIPES[name]
+    assert from_record(type(recipe), to_record(recipe), name) == recipe
 
 
 @pytest.mark.parametrize("suffix", ["", "-looped"])
@@ -117,6 +121,28 @@ def test_sine_waves_are_read_in_by_an_mlp_before_free_or_fixed_attention():
     assert replace(transformer_of(fixed), descent_lr=None) == free.model
     assert transformer_of(fixed).descent_lr is not None
     assert set(fixed.frozen) == {"W_Q", "W_K", "W_V", "W_O"}
+
+
+def test_the_recipe_of_copying_has_the_published_settings_and_a_slot_for_y():
+    recipe = get_recipe("copy-2layer")
+    cfg = transformer_of(recipe)
+    assert (cfg.layout.kind, cfg.layout.y_position, cfg.layout.y_slot) == ("interleaved", "last", "own")
+    assert (cfg.attention_kinds, cfg.n_heads, cfg.d_head) == (("softmax", "linear"), 1, 20)
+    assert (cfg.causal, cfg.query_in_context, cfg.mlp, cfg.layer_norm) == (False, False, "none", False)
+    assert (cfg.positions, cfg.position_mode, cfg.d_pos) == ("sinusoidal", "concatenate", 10)
+    assert (cfg.init_variance, cfg.readout, cfg.clamp) == (0.02, "negated_y", None)
+    assert (recipe.steps, recipe.batch_size, recipe.lr, recipe.betas) == (10_000, 2048, 1e-3, (0.9, 0.98))
+    assert (recipe.clip_norm, recipe.weight_decay, recipe.schedule) == (10.0, 0.0, "constant")
+    assert recipe.task == OSWALD
+
+
+def test_untrained_it_predicts_next_to_nothing_so_that_its_loss_starts_at_that_of_0():
+    recipe = get_recipe("copy-2layer")
+    model, prompts = build_model(recipe.model, recipe.task), recipe.task.sample(2000)
+    loss, zero = (
+        0.5 * (answer - prompts.ys[:, -1]).square().mean() for answer in (model(model.tokens(prompts))[:, 0], 0)
+    )
+    assert loss.item() == pytest.approx(zero.item(), rel=1e-3)
 
 
 GARG_TINY = {
