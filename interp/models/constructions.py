@@ -123,7 +123,9 @@ def newton(
 
 
 def copying(*, dim: int = 5, points: int = 0, lr: float = 0.0, noise_std: float = 0.0) -> RegressionTransformer:
-    """Copying and then one step of gradient descent, on x and y in tokens of their own (Propositions 3 and 1).
+    """Copying and then one step of gradient descent, on x and y in tokens of their own.
+
+    (von Oswald et al. 2022: the proposition on copying in section 4, and Proposition 1.)
 
     The softmax layer turns the tokens (x, 0), (0, y) into (x, y), (0, y), exactly; the linear layer then is that of
     `gd`, for which a token without x is none. Queries are keys, so that the last one has itself to attend to. ``lr``

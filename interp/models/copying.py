@@ -34,7 +34,7 @@ def copying_frequency(n_pos: int) -> int:
 
 @torch.no_grad()
 def write_copying(attn: Attention, cfg: TransformerConfig, n_pos: int) -> None:
-    """Make a softmax layer add to every token the y of the next one (von Oswald et al. 2022, Proposition 3).
+    """Make a softmax layer add to every token the y of the next one (von Oswald et al. 2022, section 4, on copying).
 
     The query is the position turned one step ahead, the key the position itself, so that their product is the cosine of
     the distance to the next token, and the nearest key in sight takes all attention. An x token is followed by its y. A

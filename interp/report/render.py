@@ -20,12 +20,16 @@ INK = "#010203"
 """A colour that drawings use for text and axes, replaced by the page's own so that they read in the dark too."""
 ROWS_SHOWN = 400
 """Longest table written out in the page; report.json has all rows."""
+ROWS_OPEN = 30
+"""Longest table that is not folded."""
 
 
 def render_html(report: "Report") -> str:
     """The whole page. Text from outside is escaped; nothing is fetched from anywhere."""
     template = _environment().get_template("report.html.j2")
-    return template.render(report=report, css=Markup(_read("report.css")), generator=GENERATOR, rows_shown=ROWS_SHOWN)
+    return template.render(
+        report=report, css=Markup(_read("report.css")), generator=GENERATOR, rows_shown=ROWS_SHOWN, rows_open=ROWS_OPEN
+    )
 
 
 def to_svg(drawing: Drawing) -> str:
