@@ -212,7 +212,8 @@ def test_a_device_that_is_not_there_is_named(run, tmp_path, command):
 def test_a_run_folder_that_does_not_exist_is_named(run):
     assert_fails(
         run("heads", "runs/none"),
-        "runs/none is not a folder; expected a run folder with config.json and model.safetensors.",
+        "runs/none is not a folder; expected a run folder, or a Hugging Face folder on this machine (nothing is "
+        "downloaded).",
     )
 
 

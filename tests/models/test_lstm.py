@@ -179,7 +179,7 @@ def test_an_unknown_kind_is_refused(tmp_path):
     with raises_exactly(
         ValueError,
         f"'model' in {tmp_path / 'config.json'} needs a field 'kind' that says what it describes, 'transformer' or "
-        "'lstm'; got 'gru'.",
+        "'lstm' or 'tokens'; got 'gru'.",
     ):
         load_folder(tmp_path)
 

@@ -106,7 +106,8 @@ def draw_ablations(table: pd.DataFrame) -> Figure:
                 ax.plot([row["ci_low"], row["ci_high"]], [y - 0.15] * 2, color=ACCENT, lw=2)
                 ax.plot([row["change"]], [y - 0.15], "o", color=ACCENT, ms=4)
             ax.axvline(0, color=INK, lw=0.6, alpha=0.5)
-            ax.set_xlabel(f"change of the loss on {'repeats' if part == 'repeat' else 'the first pass'} (nats)")
+            ax.set_title("on repeats" if part == "repeat" else "on the first pass")
+            ax.set_xlabel("change of the loss (nats)")
         axes[0].set_yticks(range(len(names)), [f"{kind}: {_short(heads)}" for kind, heads in names], fontsize=8.5)
         axes[0].set_ylim(len(names) - 0.5, -0.5)
         handles = [

@@ -69,7 +69,7 @@ def test_estimates_are_those_of_the_construction(findings):
     assert induction.estimate == pytest.approx(1 - 0.5 / PERIOD, abs=5e-4)
     assert induction.controls["random_init, highest"] < 0.4
     assert findings["head.induction.copies"].estimate == pytest.approx(1.0, abs=1e-6)
-    assert findings["head.induction.all_of_it"].estimate == pytest.approx(1.0, abs=0.1)
+    assert findings["head.induction.all_of_it"].estimate >= 1.0  # the mean of what it wrote misleads
 
 
 def test_an_untrained_model_supports_nothing():
