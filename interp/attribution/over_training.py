@@ -12,7 +12,7 @@ from interp._progress import track
 from interp.attribution.dependency import token_dependencies
 from interp.attribution.neighbours import require_neighbours
 from interp.matching.readouts import prompt_losses
-from interp.models.regressor import RegressionModel
+from interp.models.any_model import AnyModel, on_device
 from interp.tasks import Prompts
 from interp.training import checkpoint_steps, load_checkpoint
 from probes import bootstrap_mean
@@ -60,7 +60,7 @@ def dependency_over_training(
 
 def models_over_training(
     folder: Path | str, checkpoints: Sequence[int] | None = None, device: torch.device | str = "cpu"
-) -> Iterator[tuple[int, RegressionModel]]:
+) -> Iterator[tuple[int, AnyModel]]:
     """The model of a run at its checkpoints, all of them unless some are asked for, with a bar of progress.
 
     Raises FileNotFoundError for a folder without checkpoints, or without those asked for.
@@ -72,7 +72,7 @@ def models_over_training(
         )
     with track("checkpoints", len(steps)) as tracker:
         for step in steps:
-            yield step, load_checkpoint(folder, step).to(device)
+            yield step, on_device(load_checkpoint(folder, step), device)
             tracker.advance(f"update {step}")
 
 

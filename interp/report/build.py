@@ -114,8 +114,7 @@ def _describe(model: HookedRegressor) -> dict[str, Any]:
     cfg, ours = model.cfg, isinstance(model, RegressionModel)
     summary = (
         f"{_layers_of(model)}, width {cfg.d_model}, on in-context regression with inputs of dim {model.task.dim} and "
-        "up "
-        f"to {model.task.n_points - 1} examples."
+        f"up to {model.task.n_points - 1} examples."
     )
     config, task = (to_record(cfg), to_record(model.task)) if ours else (None, None)
     return describe_origin(describe_model(model), summary, config, task)

@@ -12,9 +12,9 @@ from interp.matching.descents import best_descents
 from interp.matching.over_training import MEASURES
 from interp.matching.readouts import prompt_losses
 from interp.matching.verdict import THRESHOLD, Verdict
+from interp.models.any_model import AnyModel
 from interp.models.folders import describe_model, weights_checksum
 from interp.models.protocol import HookedRegressor
-from interp.models.regressor import RegressionModel
 from interp.models.transformer import RegressionTransformer
 from interp.report.chapter import Chapter, count_of, judge_range
 from interp.report.curves import draw_training
@@ -71,7 +71,7 @@ def followable_folder(model: HookedRegressor) -> Path | None:
     return folder_of_checkpoints(model)
 
 
-def folder_of_checkpoints(model: RegressionModel) -> Path | None:
+def folder_of_checkpoints(model: AnyModel) -> Path | None:
     """The folder whose checkpoints tell how the model was trained, or None where there are none or not of this model.
 
     A model that was changed since it was read from its folder is another one.

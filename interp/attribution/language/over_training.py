@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp._progress import track
 from interp.attribution.language.labels import KINDS
 from interp.attribution.language.losses import parts_of
 from interp.attribution.language.masks import SCORES
 from interp.attribution.language.observe import check_sequences, observe
-from interp.models.any_model import on_device
+from interp.attribution.over_training import models_over_training
 from interp.models.language import evaluation_sequences
 from interp.models.language_checks import check_language_model
 from interp.tasks import TokenSequences
-from interp.training import checkpoint_steps, load_checkpoint
 from probes import Interval, bootstrap_mean
 
 
@@ -36,28 +34,19 @@ def heads_over_training(
     bootstrap over sequences). Raises FileNotFoundError for a folder without checkpoints, or without those asked for,
     and ValueError as `check_language_model` and `check_sequences` do.
     """
-    folder = Path(folder)
-    steps = checkpoint_steps(folder) if checkpoints is None else list(checkpoints)
-    if not steps:
-        raise FileNotFoundError(
-            f"{folder} has no checkpoints to follow training by; give a run folder that `interp train` wrote."
-        )
     rows: list[dict[str, Any]] = []
-    with track("checkpoints", len(steps)) as tracker:
-        for step in steps:
-            bridge = on_device(load_checkpoint(folder, step), device)
-            check_language_model(bridge)
-            if sequences is None:
-                sequences = evaluation_sequences(bridge)
-            check_sequences(bridge, sequences)
-            observed = observe(bridge, sequences)
-            for part, losses in parts_of(observed, sequences).items():
-                rows.append(_row(step, f"loss on {part}", 0, -1, bootstrap_mean(losses)))
-            for layer, head in np.ndindex(*observed.attention.shape[1:3]):
-                for kind in KINDS:
-                    values = observed.attention[:, layer, head, SCORES.index(kind)]
-                    rows.append(_row(step, kind, layer + 1, head, bootstrap_mean(values)))
-            tracker.advance(f"update {step}")
+    for step, bridge in models_over_training(folder, checkpoints, device):
+        check_language_model(bridge)
+        if sequences is None:
+            sequences = evaluation_sequences(bridge)
+        check_sequences(bridge, sequences)
+        observed = observe(bridge, sequences)
+        for part, losses in parts_of(observed, sequences).items():
+            rows.append(_row(step, f"loss on {part}", 0, -1, bootstrap_mean(losses)))
+        for layer, head in np.ndindex(*observed.attention.shape[1:3]):
+            for kind in KINDS:
+                values = observed.attention[:, layer, head, SCORES.index(kind)]
+                rows.append(_row(step, kind, layer + 1, head, bootstrap_mean(values)))
     return pd.DataFrame(rows)
 
 

@@ -27,8 +27,7 @@ def write_carried(study: HeadStudy) -> Chapter:
         section=Section(
             title="What they carry",
             introduction="An induction head must write what it reads: its OV circuit copies. A previous-token head "
-            "must "
-            "write what an induction head's keys read: the two compose (Elhage et al. 2021).",
+            "must write what an induction head's keys read: the two compose (Elhage et al. 2021).",
             figures=(figure,),
             tables=("composition",) if len(study.composition) else (),
         ),

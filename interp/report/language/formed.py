@@ -1,7 +1,5 @@
 """When the heads of a language model formed: the checkpoints of its training."""
 
-from pathlib import Path
-
 import pandas as pd
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -10,13 +8,12 @@ from interp.attribution.language.labels import labelled_heads
 from interp.attribution.language.over_training import heads_over_training
 from interp.attribution.transition import ChangePoint, change_point
 from interp.matching.verdict import Verdict
-from interp.models.folders import describe_model, weights_checksum
 from interp.report.chapter import Chapter, count_of
 from interp.report.document import Figure, Section
 from interp.report.finding import Finding
 from interp.report.language.figures import draw_formation
 from interp.report.render import to_svg
-from interp.report.training import thinned
+from interp.report.training import folder_of_checkpoints, thinned
 from interp.tasks import TokenSequences
 from interp.training import checkpoint_steps
 
@@ -26,7 +23,7 @@ SCORES = ("previous-token", "induction")
 
 def write_formed(bridge: TransformerBridge, sequences: TokenSequences, study: HeadStudy) -> Chapter | None:
     """Losses and scores from checkpoint to checkpoint; None for a model without checkpoints, or changed since."""
-    folder = followable_language_folder(bridge)
+    folder = folder_of_checkpoints(bridge)
     if folder is None:
         return None
     followed, device = thinned(checkpoint_steps(folder)), next(bridge.parameters()).device
@@ -38,8 +35,7 @@ def write_formed(bridge: TransformerBridge, sequences: TokenSequences, study: He
     figure = Figure(
         title="Losses and scores over training",
         caption="Left: loss on the first pass and on repeats; right: the highest score of any head. Dotted: the "
-        "updates "
-        "at which the curves change, the middle of the step that fits each best. Bands are 95 % intervals over "
+        "updates at which the curves change, the middle of the step that fits each best. Bands are 95 % intervals over "
         "sequences.",
         svg=to_svg(draw_formation(table, {name: change.at for name, change in changes.items()})),
         table="formation",
@@ -54,14 +50,6 @@ def write_formed(bridge: TransformerBridge, sequences: TokenSequences, study: He
         findings=(_phase_change(table, changes),) if "induction" in changes else (),
         tables={"formation": table},
     )
-
-
-def followable_language_folder(bridge: TransformerBridge) -> Path | None:
-    """The folder whose checkpoints tell how the model was trained, or None; see `write_formed`."""
-    info = describe_model(bridge)
-    if info.folder is None or len(checkpoint_steps(info.folder)) < 2 or weights_checksum(bridge) != info.checksum:
-        return None
-    return info.folder
 
 
 def _curve(table: pd.DataFrame, measure: str) -> "pd.Series[float]":
@@ -79,10 +67,8 @@ def _phase_change(table: pd.DataFrame, changes: dict[str, ChangePoint]) -> Findi
     loss, induction = changes[LOSS], changes["induction"]
     updates = sorted(set(table["update"]))
     apart = abs(updates.index(loss.between[1]) - updates.index(induction.between[1]))
-    together = apart <= 1
-    verdict: Verdict = "supported" if together and loss.sudden and induction.sudden else "refuted"
-    if together and verdict == "refuted":
-        verdict = "inconclusive"
+    sudden = loss.sudden and induction.sudden
+    verdict: Verdict = "refuted" if apart > 1 else "supported" if sudden else "inconclusive"
     details = {f"{name}: changes between updates": change.between for name, change in changes.items()} | {
         f"{name}: before and after": (change.before, change.after) for name, change in changes.items()
     }
@@ -90,8 +76,7 @@ def _phase_change(table: pd.DataFrame, changes: dict[str, ChangePoint]) -> Findi
     return Finding(
         id="learned.phase_change",
         claim=f"The loss on repeats fell (between updates {loss.between[0]} and {loss.between[1]}) when induction "
-        "heads "
-        f"formed (between {induction.between[0]} and {induction.between[1]})",
+        f"heads formed (between {induction.between[0]} and {induction.between[1]})",
         statistic="updates_from_the_one_change_to_the_other",
         estimate=loss.at - induction.at,
         ci=(float(loss.between[0] - induction.between[1]), float(loss.between[1] - induction.between[0])),

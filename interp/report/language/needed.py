@@ -47,11 +47,9 @@ def write_needed(
     figure = Figure(
         title="What breaks without them",
         caption="Change of the loss when heads are silenced (their output set to 0), with 95 % intervals over "
-        "sequences "
-        "that had no part in finding them. Control: as many other heads of the same layers or, where there are too "
-        "few, "
-        "random directions of the same size; the bar spans 95 % of the draws. Means in place of zeros are in the "
-        "table.",
+        "sequences that had no part in finding them. Control: as many other heads of the same layers or, where there "
+        "are too few, random directions of the same size; the bar spans 95 % of the draws. Means in place of zeros "
+        "are in the table.",
         svg=to_svg(draw_ablations(study.ablation)),
         table="ablation",
     )
@@ -88,8 +86,7 @@ def _needed(ablation: pd.DataFrame, kind: str, heads: str) -> Finding:
         ci=(zero["ci_low"], zero["ci_high"]),
         controls={control: zero["random"], "the same heads, on the first pass": first["change"]},
         verdict=verdict,
-        reason=f"supported when the interval is above 95 % of {zero['n_random']} draws of {control}, both with "
-        "the "
+        reason=f"supported when the interval is above 95 % of {zero['n_random']} draws of {control}, both with the "
         "outputs set to 0 and with their means in place; refuted when it ends below",
         details={"with means in place": with_means["change"]},
     )
@@ -155,8 +152,7 @@ def _edge(edges: pd.DataFrame) -> Finding:
         controls={"edges from other heads": loss["random"]},
         verdict=verdict,
         reason="what the heads write is taken out of the induction heads' keys alone; supported when the loss rises "
-        "and "
-        "an induction score falls further than for other heads of the same layers",
+        "and an induction score falls further than for other heads of the same layers",
         details=details,
     )
 
