@@ -15,6 +15,29 @@ def derive_seed(*words: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def parse_seeds(text: str) -> list[int]:
+    """Read ``0-9``, ``3`` or ``0-2,7``: numbers from 0 up and ranges of them, both ends included.
+
+    Raises ValueError for anything else, for a range that goes down and for a seed that is named twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
+            raise ValueError(f"Cannot read seeds {text!r}; expected numbers and ranges, such as 0-9 or 0,3,5-7.")
+        found = range(int(first), int(last if dash else first) + 1)
+        if not found:
+            raise ValueError(f"Seeds {part.strip()!r} go down; write {last}-{first}.")
+        seeds += found
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"Seeds {text!r} name a seed twice; its two runs would share a folder.")
+    return seeds
+
+
 def make_generator(*words: int | str) -> torch.Generator:
-    """A CPU generator at the start of the stream that ``words`` name."""
-    return torch.Generator().manual_seed(derive_seed(*words))
+    """A generator at the start of the stream that ``words`` name, on PyTorch's default device.
+
+    That is the CPU unless someone says otherwise, as ``with torch.device("cuda"):`` does; each kind of device draws
+    other numbers.
+    """
+    return torch.Generator(torch.get_default_device()).manual_seed(derive_seed(*words))

@@ -11,7 +11,7 @@ from interp.bench.plain_training import Batch, PlainLinearAttention, plain_batch
 from interp.bench.timing import cpu_threads, side_by_side
 from interp.models.build import build_model
 from interp.training import Recipe, get_recipe, train
-from interp.training.loop import training_prompts
+from interp.training.data import training_prompts
 
 TOLERANCE = 1e-4
 """Largest difference allowed between weights that the two loops reach on the same data, in float32."""

@@ -9,7 +9,7 @@ import tyro
 from interp.commands._common import say
 from interp.models.folders import is_run_folder, save_folder
 from interp.models.garg import import_garg
-from interp.training.loop import clear_run
+from interp.training.run_folder import clear_run
 
 RunDir = Annotated[
     Path,

@@ -6,22 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import tyro
 
 from interp._devices import resolve_device
 from interp._names import unknown_name
-from interp.commands._common import say
-from interp.training import RECIPES, train
+from interp._precision import Precision
+from interp._seeds import parse_seeds
+from interp.commands._common import print_table, say
+from interp.training import RECIPES, DivergedError, train, train_seeds
+from interp.training.metrics import read_metrics
 from interp.training.recipe import AnyRecipe
+from interp.training.run_folder import run_name
+from interp.training.team import leads_here
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Where and how a run happens; the recipe says what."""
 
-    out: Annotated[Path | None, tyro.conf.arg(help="Run folder; runs/RECIPE-seedSEED unless given.")] = None
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="Run folder; runs/RECIPE-seedSEED unless given. With --seeds the folder of all runs; runs."),
+    ] = None
     seed: Annotated[int, tyro.conf.arg(help="Seed of initial weights and data.")] = 0
+    seeds: Annotated[
+        str, tyro.conf.arg(help="Several seeds at once, such as 0-9 or 0,3,5, as one batched program.")
+    ] = ""
     device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu"
+    precision: Annotated[Precision, tyro.conf.arg(help="fp32, tf32 (CUDA) or bf16.")] = "fp32"
+    compile: Annotated[bool, tyro.conf.arg(help="Train through torch.compile; on CUDA with graphs.")] = False
     resume: Annotated[bool, tyro.conf.arg(help="Go on from the last checkpoint in the run folder.")] = False
     force: Annotated[bool, tyro.conf.arg(help="Replace an earlier run of ours.")] = False
 
@@ -53,13 +67,54 @@ def run(arguments: Sequence[str]) -> None:
     options, chosen = tyro.cli(
         train_recipe, prog=f"interp train {name}", args=rest, config=(tyro.conf.AvoidSubcommands,)
     )
-    out = options.out or Path("runs") / f"{chosen.name}-seed{options.seed}"
+    if options.seeds:
+        _train_seeds(chosen, options)
+        return
+    out = options.out or Path("runs") / run_name(chosen, options.seed)
     train(
         chosen,
         out,
         seed=options.seed,
         device=resolve_device(options.device),
+        precision=options.precision,
+        compile=options.compile,
         resume=options.resume,
         force=options.force,
     )
-    say(f"Wrote {out}. See it with: interp report {out}")
+    if leads_here():
+        say(f"Wrote {out}. See it with: interp report {out}")
+
+
+def _train_seeds(recipe: AnyRecipe, options: RunOptions) -> None:
+    """Train all seeds, as an ensemble if the recipe allows; say how each ended."""
+    if options.seed:
+        raise ValueError("--seed is one seed and --seeds are several; give one of them.")
+    seeds, folder = parse_seeds(options.seeds), options.out or Path("runs")
+    runs = train_seeds(
+        recipe,
+        seeds,
+        folder,
+        device=resolve_device(options.device),
+        precision=options.precision,
+        compile=options.compile,
+        resume=options.resume,
+        force=options.force,
+    )
+    print_table(
+        pd.DataFrame(
+            [
+                {
+                    "seed": run.seed,
+                    "final loss": read_metrics(run.folder)[-1]["loss"] if not run.failure else float("nan"),
+                    "run": str(run.folder),
+                    "outcome": run.failure or "finished",
+                }
+                for run in runs
+            ]
+        ),
+        f"{recipe.name}, {len(runs)} seeds",
+    )
+    lost = ", ".join(str(run.seed) for run in runs if run.failure)
+    if lost:
+        others = "" if all(run.failure for run in runs) else " The others finished."
+        raise DivergedError(f"Diverged: seeds {lost} of {recipe.name}.{others} Lower `lr` or `clip_norm` for these.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp._files import write_atomically
+from interp._precision import Precision
 from interp._records import from_record, to_record
 from interp.models.any_config import AnyModelConfig, with_kind
 from interp.models.any_model import AnyModel
@@ -97,6 +99,7 @@ def save_folder(
     *,
     recipe: dict[str, Any] | None = None,
     seed: int | None = None,
+    precision: Precision = "fp32",
     source: str = "run",
 ) -> None:
     """Write a model into a folder, config first, each file atomically. The folder is created if need be.
@@ -107,7 +110,7 @@ def save_folder(
     if cfg is None:
         raise ValueError("Of language models only those built here can be saved here; keep the folder that it came in.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, cfg, model.task, recipe=recipe, seed=seed, source=source)
+    write_config(folder, cfg, model.task, recipe=recipe, seed=seed, precision=precision, source=source)
     write_atomically(folder / WEIGHTS, save_safetensors(named_weights(model)))
 
 
@@ -118,9 +121,10 @@ def write_config(
     *,
     recipe: dict[str, Any] | None,
     seed: int | None,
+    precision: Precision = "fp32",
     source: str = "run",
 ) -> None:
-    """Write config.json: schema, source, model, task, recipe, seed, versions."""
+    """Write config.json: schema, source, model, task, recipe, seed, precision of the training, versions."""
     content = {
         "schema": SCHEMA,
         "source": source,
@@ -128,6 +132,7 @@ def write_config(
         "task": to_record(task),
         "recipe": recipe,
         "seed": seed,
+        "precision": precision,
         "versions": current_versions(),
     }
     write_atomically(folder / CONFIG, json.dumps(content, indent=2) + "\n")
@@ -216,21 +221,28 @@ def load_folder(folder: Path | str, *, name: str | None = None, source: str | No
 
 def read_weights_into(model: torch.nn.Module, path: Path) -> None:
     """Fill a model's parameters from a safetensors file. Raises as `load_folder`."""
-    weights = read_safetensors(path)
+    read_named_weights(model, read_safetensors(path), str(path))
+
+
+def read_named_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Fill a model's parameters from tensors that are named alike; ``where`` they come from is for errors.
+
+    Raises ValueError for missing and unknown ones, other shapes and values that are not finite.
+    """
     parameters = named_parameters(model)
     missing, extra = sorted(set(parameters) - set(weights)), sorted(set(weights) - set(parameters))
     if missing or extra:
         raise ValueError(
-            f"{path} does not hold the weights that {CONFIG} describes: missing {missing or 'none'}, "
+            f"{where} does not hold the weights that {CONFIG} describes: missing {missing or 'none'}, "
             f"unknown {extra or 'none'}."
         )
     for name, parameter in parameters.items():
         if weights[name].shape != parameter.shape:
             raise ValueError(
-                f"{path}: {name} has shape {tuple(weights[name].shape)}, {CONFIG} describes {tuple(parameter.shape)}."
+                f"{where}: {name} has shape {tuple(weights[name].shape)}, {CONFIG} describes {tuple(parameter.shape)}."
             )
         if not torch.isfinite(weights[name]).all():
-            raise ValueError(f"{path}: {name} holds NaN or infinite values; the run diverged or the file is damaged.")
+            raise ValueError(f"{where}: {name} holds NaN or infinite values; the run diverged or the file is damaged.")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])

@@ -13,7 +13,7 @@ from interp.models.zoo import zoo_entries
 from interp.solvers import AbstractSolver, tune
 from interp.tasks import Prompts, Task
 from interp.training import Recipe, Run, checkpoint_steps, get_recipe, train_many
-from interp.training.loop import check_same_run
+from interp.training.run_folder import check_same_run
 
 TUNING = 4096
 """Prompts that steps of their own are tuned on; fewer, and the steps fit them alone."""

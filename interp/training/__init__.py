@@ -1,6 +1,7 @@
 """Recipes, the training loop, checkpoints."""
 
 from interp.training.checkpoints import checkpoint_steps, load_checkpoint
+from interp.training.ensemble import train_ensemble, train_seeds
 from interp.training.loop import DivergedError, train
 from interp.training.many import Run, train_many
 from interp.training.recipe import LanguageRecipe, Recipe
@@ -17,5 +18,7 @@ __all__ = [
     "get_recipe",
     "load_checkpoint",
     "train",
+    "train_ensemble",
     "train_many",
+    "train_seeds",
 ]

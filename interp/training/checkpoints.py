@@ -1,7 +1,9 @@
 """Points of a run that can be gone back to: weights and optimiser state in safetensors."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as save_safetensors
@@ -44,10 +46,23 @@ def save_checkpoint(
     folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *, keep_every: int = 0
 ) -> None:
     """Write weights and optimiser state after ``step`` updates, atomically; then drop the resume points before it."""
+    state = {name: optimizer.state[parameter] for name, parameter in named_parameters(model).items()}
+    write_checkpoint(folder, step, named_weights(model), state, keep_every=keep_every)
+
+
+def write_checkpoint(
+    folder: Path,
+    step: int,
+    weights: Mapping[str, Tensor],
+    state: Mapping[str, Mapping[str, Any]],
+    *,
+    keep_every: int = 0,
+) -> None:
+    """`save_checkpoint`, from the weights and the optimiser's state by name of the parameter."""
     (folder / "checkpoints").mkdir(exist_ok=True)
-    tensors = {f"model.{name}": values for name, values in named_weights(model).items()}
-    for name, parameter in named_parameters(model).items():
-        for key, value in optimizer.state[parameter].items():
+    tensors = {f"model.{name}": values.detach().contiguous() for name, values in weights.items()}
+    for name, values in state.items():
+        for key, value in values.items():
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value).detach().clone().contiguous()
     write_atomically(checkpoint_path(folder, step), save_safetensors(tensors))
     for earlier in checkpoint_steps(folder):

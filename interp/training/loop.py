@@ -1,39 +1,51 @@
 """The training loop."""
 
 import math
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from interp._names import unknown_name
+from interp._precision import Precision, check_precision, computing_in
 from interp._progress import track
-from interp._records import from_record, to_record
-from interp._seeds import derive_seed
+from interp._records import to_record
 from interp.models.any_model import AnyModel, on_device
 from interp.models.build import build_model
+from interp.models.compiled import compile_model
 from interp.models.folders import (
-    WEIGHTS,
     ModelInfo,
     current_versions,
-    is_run_folder,
     load_folder,
     named_parameters,
-    read_config,
     save_folder,
     weights_checksum,
-    write_config,
 )
-from interp.tasks import Prompts, TokenSequences
-from interp.training.checkpoints import checkpoint_path, checkpoint_steps, is_kept, restore_checkpoint, save_checkpoint
-from interp.training.metrics import METRICS, MetricsLog
-from interp.training.objective import loss_of
-from interp.training.recipe import AnyRecipe, LanguageRecipe, Recipe
+from interp.training.checkpoints import is_kept, restore_checkpoint, save_checkpoint
+from interp.training.data import training_batch
+from interp.training.metrics import MetricsLog
+from interp.training.recipe import AnyRecipe
+from interp.training.run_folder import is_finished, open_run
+from interp.training.team import Team
 
 
 class DivergedError(ValueError):
     """The loss stopped being finite. What was saved before stays."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What an update needs."""
+
+    model: AnyModel
+    learner: nn.Module
+    """From a share of a batch to the model's loss there."""
+    optimizer: torch.optim.Optimizer
+    recipe: AnyRecipe
+    seed: int
+    precision: Precision
+    team: Team
 
 
 def train(
@@ -42,74 +54,65 @@ def train(
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+    compile: bool = False,
     resume: bool = False,
     force: bool = False,
 ) -> AnyModel:
     """Train a model by its recipe, into a run folder if ``out`` is given.
 
-    The data of update s depend on (seed, s) alone, so a run that was killed and is resumed ends with the weights of
-    one that never stopped (on the same device and number of threads). ``resume`` goes on from the last checkpoint
-    in ``out`` (or starts, if there is none); ``force`` replaces an earlier run there.
+    The data of update s depend on (seed, s) alone and are drawn on the device, so a run that was killed and is resumed
+    ends with the weights of one that never stopped (on the same kind of device and number of threads). ``resume`` goes
+    on from the last checkpoint in ``out`` (or starts, if there is none); ``force`` replaces an earlier run there.
 
-    Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe or seed,
-    DivergedError when the loss stops being finite.
+    With ``compile`` the model runs through torch.compile as long as nobody hooks it (see `compile_model`). In processes
+    that ``accelerate launch`` started, each takes a share of every batch and gradients are averaged, as if one process
+    had had the whole batch; the first process writes.
+
+    Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe, seed or
+    precision, a precision that the device lacks, a language model to compile and more processes than a batch has
+    prompts, DivergedError when the loss stops being finite.
     """
-    if resume and force:
-        raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
+    team = Team(device)
+    check_precision(precision, team.device)
+    team.check(recipe.batch_size)
     folder = None if out is None else Path(out)
-    model = on_device(build_model(recipe.model, recipe.task, seed=seed), device)
-    optimizer = torch.optim.AdamW(
-        _trained(model, recipe), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
-    )
+    model = on_device(build_model(recipe.model, recipe.task, seed=seed), team.device)
+    optimizer = make_optimizer(trained_parameters(model, recipe), recipe)
     start = 0
-    metrics = None
     if folder is not None:
-        start = _open_run(folder, recipe, seed, resume=resume, force=force)
-        if (folder / WEIGHTS).is_file():  # written last: the run is finished, whatever became of its checkpoints
-            return on_device(load_folder(folder), device)
+        start = team.led(lambda: open_run(folder, recipe, seed, precision=precision, resume=resume, force=force))
+        if is_finished(folder):
+            return on_device(load_folder(folder), team.device)
         if start > 0:
             restore_checkpoint(folder, start, model, optimizer)
-        else:
+        elif team.leads:
             save_checkpoint(folder, 0, model, optimizer, keep_every=recipe.keep_every)
-        metrics = MetricsLog(folder, before_step=start)
+    metrics = MetricsLog(folder, before_step=start) if folder is not None and team.leads else None
+    if compile:
+        compile_model(model)
+    learning = Learning(model, team.learner(model), optimizer, recipe, seed, precision, team)
     with track(f"train {recipe.name} seed {seed}", total=recipe.steps, start=start) as tracker:
         note = ""
         for step in range(start, recipe.steps):
-            loss = _update(model, optimizer, recipe, seed, step)
-            done = step + 1
-            logs = step % recipe.log_every == 0 or done == recipe.steps
-            saves = folder is not None and (
-                is_kept(done, recipe.keep_every) or done % recipe.resume_every == 0 or done == recipe.steps
-            )
+            loss = _update(learning, step)
+            logs, saves = is_logged(recipe, step), folder is not None and is_saved(recipe, step)
             if logs or saves:
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise DivergedError(
-                        f"Training diverged: the loss is {value} at step {step}. Lower `lr` or `clip_norm`"
-                        + ("." if folder is None else f"; the checkpoints in {folder} stay.")
-                    )
+                value = team.mean(loss).item()
+                check_loss(value, step, folder)
                 if logs and metrics is not None:
                     metrics.write({"step": step, "loss": value, "lr": recipe.lr_at(step)})
                 note = f"loss {value:.4f}"
             tracker.advance(note)
-            if saves and folder is not None:
-                save_checkpoint(folder, done, model, optimizer, keep_every=recipe.keep_every)
-    recipe_record = to_record(recipe)
-    if folder is not None:
-        save_folder(folder, model, recipe=recipe_record, seed=seed)
-    model.info = ModelInfo(
-        name=str(folder) if folder is not None else recipe.name,
-        source="run" if folder is not None else "python",
-        seed=seed,
-        recipe=recipe_record,
-        versions=current_versions(),
-        checksum=weights_checksum(model),
-        folder=folder,
-    )
+            if saves and folder is not None and team.leads:
+                save_checkpoint(folder, step + 1, model, optimizer, keep_every=recipe.keep_every)
+    if folder is not None and team.leads:
+        save_folder(folder, model, recipe=to_record(recipe), seed=seed, precision=precision)
+    model.info = trained_info(model, recipe, seed, folder)
     return model
 
 
-def _trained(model: AnyModel, recipe: AnyRecipe) -> list[torch.nn.Parameter]:
+def trained_parameters(model: AnyModel, recipe: AnyRecipe) -> list[torch.nn.Parameter]:
     """The parameters that the recipe trains; the frozen ones take no gradient. Raises ValueError for unknown names."""
     parameters = named_parameters(model)
     known = {path.rsplit(".", 1)[-1] for path in parameters}
@@ -124,81 +127,55 @@ def _trained(model: AnyModel, recipe: AnyRecipe) -> list[torch.nn.Parameter]:
     return trained
 
 
-def training_prompts(recipe: Recipe, seed: int, step: int) -> Prompts:
-    """The prompts of update ``step`` (0, 1, ...), whatever the updates before it drew."""
-    drawn = derive_seed(seed, "training data", step)
-    if recipe.curriculum is not None:
-        return recipe.curriculum.sample(recipe.task, recipe.batch_size, drawn, step)
-    return recipe.task.sample(recipe.batch_size, seed=drawn)
+def make_optimizer(parameters: list[torch.nn.Parameter], recipe: AnyRecipe) -> torch.optim.Optimizer:
+    """The recipe's AdamW, all parameters in one kernel: models of many small matrices wait for little else."""
+    return torch.optim.AdamW(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
 
 
-def training_batch(recipe: AnyRecipe, seed: int, step: int) -> Prompts | TokenSequences:
-    """What update ``step`` trains on: `training_prompts`, or sequences of the task, drawn alike."""
-    if isinstance(recipe, LanguageRecipe):
-        return recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
-    return training_prompts(recipe, seed, step)
+def is_logged(recipe: AnyRecipe, step: int) -> bool:
+    """Whether the loss of update ``step`` is written down."""
+    return step % recipe.log_every == 0 or step + 1 == recipe.steps
 
 
-def _update(model: AnyModel, optimizer: torch.optim.Optimizer, recipe: AnyRecipe, seed: int, step: int) -> Tensor:
-    """One update; returns the loss before it."""
-    loss = loss_of(model, training_batch(recipe, seed, step))
+def is_saved(recipe: AnyRecipe, step: int) -> bool:
+    """Whether a checkpoint follows update ``step``."""
+    done = step + 1
+    return is_kept(done, recipe.keep_every) or done % recipe.resume_every == 0 or done == recipe.steps
+
+
+def check_loss(loss: float, step: int, folder: Path | None) -> None:
+    """Raise DivergedError for a loss that is not finite."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"Training diverged: the loss is {loss} at step {step}. Lower `lr` or `clip_norm`"
+            + ("." if folder is None else f"; the checkpoints in {folder} stay.")
+        )
+
+
+def trained_info(model: AnyModel, recipe: AnyRecipe, seed: int, folder: Path | None) -> ModelInfo:
+    """Where a model comes from that was trained just now."""
+    return ModelInfo(
+        name=str(folder) if folder is not None else recipe.name,
+        source="run" if folder is not None else "python",
+        seed=seed,
+        recipe=to_record(recipe),
+        versions=current_versions(),
+        checksum=weights_checksum(model),
+        folder=folder,
+    )
+
+
+def _update(learning: Learning, step: int) -> Tensor:
+    """One update; returns the loss before it, as this process's part of the team's mean."""
+    recipe, optimizer, team = learning.recipe, learning.optimizer, learning.team
+    batch, weight = team.share(training_batch(recipe, learning.seed, step, team.device))
+    with computing_in(learning.precision, team.device):
+        loss = weight * learning.learner(batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        nn.utils.clip_grad_norm_(learning.model.parameters(), recipe.clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = recipe.lr_at(step)
     optimizer.step()
     return loss.detach()
-
-
-def _open_run(folder: Path, recipe: AnyRecipe, seed: int, *, resume: bool, force: bool) -> int:
-    """Make the folder ready and return the number of updates already done there."""
-    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if taken and not resume:
-        if not is_run_folder(folder):
-            raise FileExistsError(f"{folder} exists and is not a run of ours; give another --out.")
-        if not force:
-            raise FileExistsError(f"{folder} holds a run already; --resume goes on with it, --force replaces it.")
-        clear_run(folder)
-    if taken and resume:
-        check_same_run(folder, recipe, seed)
-        steps = checkpoint_steps(folder)
-        if steps:
-            return min(steps[-1], recipe.steps)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, recipe.model, recipe.task, recipe=to_record(recipe), seed=seed)
-    return 0
-
-
-def clear_run(folder: Path) -> None:
-    """Remove what a run wrote, and nothing else."""
-    for step in checkpoint_steps(folder):
-        checkpoint_path(folder, step).unlink()
-    for name in (WEIGHTS, METRICS):
-        (folder / name).unlink(missing_ok=True)
-
-
-def check_same_run(folder: Path, recipe: AnyRecipe, seed: int) -> None:
-    """Refuse to go on with a run of another recipe or seed.
-
-    Fields that its record lacks, being younger than it, have their defaults. Raises ValueError, saying what differs,
-    and whatever `read_config` raises.
-    """
-    content = read_config(folder)
-    theirs, ours = content.get("recipe"), to_record(recipe)
-    with suppress(ValueError):  # what does not describe a recipe is compared as it is
-        theirs = to_record(from_record(type(recipe), theirs, "the run's recipe"))
-    if theirs == ours and content.get("seed") == seed:
-        return
-    changed = [f"seed {content.get('seed')} there, {seed} here"] if content.get("seed") != seed else []
-    if isinstance(theirs, dict):
-        changed += [
-            f"{key} {theirs.get(key)!r} there, {ours.get(key)!r} here"
-            for key in {**ours, **theirs}
-            if theirs.get(key) != ours.get(key)
-        ]
-    raise ValueError(
-        f"{folder} holds a run of another recipe or seed ({'; '.join(changed) or 'no recipe there'}); "
-        "resume with the same ones, or give another --out."
-    )

@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 
 import torch
 
+from interp._precision import Precision
 from interp._progress import track
-from interp.models.folders import WEIGHTS
-from interp.training.loop import DivergedError, check_same_run, train
+from interp.training.loop import DivergedError, train
 from interp.training.recipe import AnyRecipe, LanguageRecipe, Recipe
+from interp.training.run_folder import check_same_run, is_finished, run_name
 
 SomeRecipe = TypeVar("SomeRecipe", Recipe, LanguageRecipe)
 
@@ -34,7 +35,13 @@ Run = RunOf[Recipe]
 
 
 def train_many(
-    wanted: Sequence[tuple[SomeRecipe, int]], folder: Path | str, *, jobs: int = 0, device: str = "cpu"
+    wanted: Sequence[tuple[SomeRecipe, int]],
+    folder: Path | str,
+    *,
+    jobs: int = 0,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    compile: bool = False,
 ) -> list[RunOf[SomeRecipe]]:
     """Train recipes with seeds into ``folder/RECIPE-seedSEED``, ``jobs`` at a time (0: one for each core; on a GPU 1).
 
@@ -46,7 +53,7 @@ def train_many(
     """
     folder = Path(folder)
     jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
-    runs = [RunOf(recipe, seed, folder / f"{recipe.name}-seed{seed}") for recipe, seed in wanted]
+    runs = [RunOf(recipe, seed, folder / run_name(recipe, seed)) for recipe, seed in wanted]
     by_folder: dict[Path, RunOf[SomeRecipe]] = {}
     for run in runs:
         if by_folder.setdefault(run.folder, run) != run:
@@ -54,12 +61,13 @@ def train_many(
                 f"Two different recipes are named {run.recipe.name!r} and would both train into {run.folder}; "
                 "give them different names."
             )
-    missing = [run for run in by_folder.values() if not _is_finished(run)]
+    missing = [run for run in by_folder.values() if not _is_finished(run, precision)]
+    how = _How(device, precision, compile)
     failures: dict[Path, str] = {}
     if missing and jobs == 1:
         with track("runs", len(missing)) as tracker:
             for run in missing:
-                failures[run.folder] = _train_one(run.recipe, run.seed, run.folder, device)
+                failures[run.folder] = _train_one(run.recipe, run.seed, run.folder, how)
                 tracker.advance(f"{run.recipe.name} seed {run.seed}")
     elif missing:
         threads = max(1, (os.cpu_count() or 1) // min(jobs, len(missing)))
@@ -69,8 +77,7 @@ def train_many(
             track("runs", len(missing)) as tracker,
         ):
             futures = {
-                pool.submit(_train_in_process, run.recipe, run.seed, run.folder, device, threads): run
-                for run in missing
+                pool.submit(_train_in_process, run.recipe, run.seed, run.folder, how, threads): run for run in missing
             }
             for future in as_completed(futures):
                 run = futures[future]
@@ -79,23 +86,40 @@ def train_many(
     return [RunOf(run.recipe, run.seed, run.folder, failures.get(run.folder, "")) for run in runs]
 
 
-def _is_finished(run: RunOf[SomeRecipe]) -> bool:
+@dataclass(frozen=True)
+class _How:
+    """How every run is computed."""
+
+    device: str
+    precision: Precision
+    compile: bool
+
+
+def _is_finished(run: RunOf[SomeRecipe], precision: Precision) -> bool:
     """Whether the run is there in full. Raises ValueError for one of another recipe."""
     if run.folder.exists() and any(run.folder.iterdir()):
-        check_same_run(run.folder, run.recipe, run.seed)
-    return (run.folder / WEIGHTS).is_file()
+        check_same_run(run.folder, run.recipe, run.seed, precision)
+    return is_finished(run.folder)
 
 
-def _train_in_process(recipe: AnyRecipe, seed: int, folder: Path, device: str, threads: int) -> str:
+def _train_in_process(recipe: AnyRecipe, seed: int, folder: Path, how: _How, threads: int) -> str:
     """`_train_one` in a process of its own, with its share of the cores."""
     torch.set_num_threads(threads)
-    return _train_one(recipe, seed, folder, device)
+    return _train_one(recipe, seed, folder, how)
 
 
-def _train_one(recipe: AnyRecipe, seed: int, folder: Path, device: str) -> str:
+def _train_one(recipe: AnyRecipe, seed: int, folder: Path, how: _How) -> str:
     """Train one run; returns why it failed, if it did."""
     try:
-        train(recipe, folder, seed=seed, device=device, resume=True)
+        train(
+            recipe,
+            folder,
+            seed=seed,
+            device=how.device,
+            precision=how.precision,
+            compile=how.compile,
+            resume=True,
+        )
     except DivergedError as error:
         return str(error)
     return ""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from interp.models.config import TransformerConfig
+from interp.models.gpt2 import gpt2_config
 from interp.tasks import LinearRegression
 from interp.training import Recipe, train
 from interp.training import loop as loop_module
@@ -30,6 +31,10 @@ def tiny_recipe(**options) -> Recipe:
     )
 
 
+GPT2 = gpt2_config(dim=3, n_points=5, n_layers=2, n_heads=2, width=8)
+"""A small transformer of Garg et al.'s shape."""
+
+
 def transformer_of(recipe: Recipe) -> TransformerConfig:
     """The config of a recipe that trains a transformer."""
     assert isinstance(recipe.model, TransformerConfig)
@@ -40,10 +45,10 @@ def train_and_stop(recipe: AnyRecipe, folder: Path, *, after: int, seed: int = 0
     """Begin a run and interrupt it after so many updates."""
     update = loop_module._update
 
-    def stopping(model, optimizer, recipe, seed, step):
+    def stopping(learning, step):
         if step == after:
             raise KeyboardInterrupt
-        return update(model, optimizer, recipe, seed, step)
+        return update(learning, step)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_module, "_update", stopping)

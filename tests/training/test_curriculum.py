@@ -11,7 +11,7 @@ from interp.solvers import make_solver
 from interp.tasks import DecisionTrees, LinearRegression, SineWaves
 from interp.training import Recipe, get_recipe, train
 from interp.training.curriculum import Curriculum, Ramp
-from interp.training.loop import training_prompts
+from interp.training.data import training_prompts
 from interp.training.metrics import read_metrics
 from tests.errors import raises_exactly
 from tests.training.recipes import tiny_recipe, transformer_of

@@ -15,8 +15,8 @@ from interp.models.loading import load_language
 from interp.models.token_config import TokenModelConfig
 from interp.tasks import RepeatedTokens, TokenSequences
 from interp.training import LanguageRecipe, checkpoint_steps, get_language_recipe, load_checkpoint, train, train_many
-from interp.training import loop as loop_module
 from interp.training.checkpoints import checkpoint_path
+from interp.training.data import training_batch
 from interp.training.metrics import read_metrics
 from interp.training.objective import loss_of
 from interp.training.pack import pack
@@ -45,7 +45,7 @@ def tiny(**options) -> LanguageRecipe:
 
 def batch_of(recipe: LanguageRecipe, seed: int, step: int) -> TokenSequences:
     """What an update trains on."""
-    batch = loop_module.training_batch(recipe, seed, step)
+    batch = training_batch(recipe, seed, step)
     assert isinstance(batch, TokenSequences)
     return batch
 
@@ -115,7 +115,7 @@ def test_a_run_of_another_recipe_is_not_resumed(tmp_path):
     train(tiny(), folder)
     with raises_exactly(
         ValueError,
-        f"{folder} holds a run of another recipe or seed (lr 0.001 there, 0.5 here); "
+        f"{folder} holds a run of another recipe, seed or precision (lr 0.001 there, 0.5 here); "
         "resume with the same ones, or give another --out.",
     ):
         train(tiny(lr=0.5), folder, resume=True)
@@ -173,7 +173,7 @@ def test_the_command_line_trains_and_goes_on(tmp_path, capsys):
     expected = replace(get_language_recipe("induction-2layer"), steps=2, batch_size=2, log_every=1, warmup=1)
     assert weights_checksum(model) == weights_checksum(train(expected, seed=3))
     assert cli.main(["train", "induction-2layer", "--out", str(folder), "--steps", "2", *few, "--resume"]) == 1
-    assert "holds a run of another recipe or seed (seed 3 there, 0 here)" in capsys.readouterr().err
+    assert "holds a run of another recipe, seed or precision (seed 3 there, 0 here)" in capsys.readouterr().err
 
 
 def test_the_command_line_changes_a_field_of_model_and_task(tmp_path):

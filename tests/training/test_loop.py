@@ -17,6 +17,7 @@ from interp.models.folders import describe_model, weights_checksum
 from interp.tasks import SineWaves
 from interp.training import DivergedError, checkpoint_steps, get_recipe, load_checkpoint, train
 from interp.training import loop as loop_module
+from interp.training.data import training_prompts
 from interp.training.metrics import read_metrics
 from tests.errors import raises_exactly
 from tests.training.killed_run import LONG
@@ -25,13 +26,13 @@ from tests.training.recipes import tiny_recipe, train_and_stop, transformer_of
 
 def test_the_data_of_an_update_depend_on_seed_and_step_alone():
     recipe = tiny_recipe()
-    first = loop_module.training_prompts(recipe, seed=2, step=17)
-    longer = loop_module.training_prompts(replace(recipe, steps=400, lr=0.5), seed=2, step=17)
+    first = training_prompts(recipe, seed=2, step=17)
+    longer = training_prompts(replace(recipe, steps=400, lr=0.5), seed=2, step=17)
     assert torch.equal(first.xs, longer.xs)
     assert torch.equal(first.ys, longer.ys)
     others = [(2, step) for step in range(40) if step != 17] + [(3, 17), (17, 2)]
     for seed, step in others:
-        assert not torch.equal(first.xs, loop_module.training_prompts(recipe, seed=seed, step=step).xs)
+        assert not torch.equal(first.xs, training_prompts(recipe, seed=seed, step=step).xs)
 
 
 def test_the_same_seed_trains_the_same_weights_bit_for_bit():
@@ -56,7 +57,7 @@ def test_a_run_in_memory_trains_as_one_in_a_folder(tmp_path):
 def test_the_first_logged_loss_is_half_the_mean_squared_error_of_the_initial_model(tmp_path):
     recipe = tiny_recipe(steps=3, warmup=0)
     train(recipe, tmp_path / "run", seed=6)
-    prompts = loop_module.training_prompts(recipe, seed=6, step=0)
+    prompts = training_prompts(recipe, seed=6, step=0)
     model = load_checkpoint(tmp_path / "run", 0)
     loss = 0.5 * (model(model.tokens(prompts))[:, 0] - prompts.ys[:, -1]).square().mean()
     rows = read_metrics(tmp_path / "run")
@@ -126,7 +127,7 @@ def test_a_run_of_another_recipe_or_seed_is_not_resumed(tmp_path):
     before = weights_checksum(load_folder(folder))
     with raises_exactly(
         ValueError,
-        f"{folder} holds a run of another recipe or seed (seed 1 there, 2 here; lr 0.001 there, 0.5 here); "
+        f"{folder} holds a run of another recipe, seed or precision (seed 1 there, 2 here; lr 0.001 there, 0.5 here); "
         "resume with the same ones, or give another --out.",
     ):
         train(tiny_recipe(lr=0.5), folder, seed=2, resume=True)
@@ -184,7 +185,7 @@ def test_a_run_with_another_value_of_a_younger_field_is_not_resumed(tmp_path, op
     before = (folder / "config.json").read_text()
     with raises_exactly(
         ValueError,
-        f"{folder} holds a run of another recipe or seed ({difference}); "
+        f"{folder} holds a run of another recipe, seed or precision ({difference}); "
         "resume with the same ones, or give another --out.",
     ):
         train(tiny_recipe(**options), folder, resume=True)
@@ -197,7 +198,8 @@ def test_a_run_of_a_model_with_another_value_of_a_younger_field_is_not_resumed(t
     forget_younger_fields(folder)
     recipe = tiny_recipe()
     with pytest.raises(
-        ValueError, match=r"another recipe or seed \(model .*'clamp': None.* there, .*'clamp': 10\.0.* here\)"
+        ValueError,
+        match=r"another recipe, seed or precision \(model .*'clamp': None.* there, .*'clamp': 10\.0.* here\)",
     ):
         train(replace(recipe, model=replace(transformer_of(recipe), clamp=10.0)), folder, resume=True)
 
@@ -210,7 +212,7 @@ def test_a_recipe_with_a_field_that_nobody_knows_is_another(tmp_path):
     (folder / "config.json").write_text(json.dumps(content))
     with raises_exactly(
         ValueError,
-        f"{folder} holds a run of another recipe or seed (colour 'red' there, None here); "
+        f"{folder} holds a run of another recipe, seed or precision (colour 'red' there, None here); "
         "resume with the same ones, or give another --out.",
     ):
         train(tiny_recipe(), folder, resume=True)
@@ -230,7 +232,7 @@ def test_a_model_without_recipe_is_not_resumed(tmp_path):
     save_folder(tmp_path, train(tiny_recipe(steps=1, warmup=0)))
     with raises_exactly(
         ValueError,
-        f"{tmp_path} holds a run of another recipe or seed (seed None there, 0 here); "
+        f"{tmp_path} holds a run of another recipe, seed or precision (seed None there, 0 here); "
         "resume with the same ones, or give another --out.",
     ):
         train(tiny_recipe(), tmp_path, resume=True)

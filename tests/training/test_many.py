@@ -134,7 +134,7 @@ def test_a_folder_with_another_recipes_run_is_refused_before_anything_is_trained
     new: Recipe = tiny_recipe(name="new")
     with raises_exactly(
         ValueError,
-        f"{folder} holds a run of another recipe or seed (lr 0.5 there, 0.001 here); "
+        f"{folder} holds a run of another recipe, seed or precision (lr 0.5 there, 0.001 here); "
         "resume with the same ones, or give another --out.",
     ):
         train_many([(new, 0), (tiny_recipe(), 0)], tmp_path)

@@ -1,0 +1,48 @@
+"""Compiled models, whose hooks are never passed over."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from interp.models.any_model import AnyModel
+from interp.models.attention import is_hooked
+from interp.models.regressor import RegressionModel
+
+
+def compile_model(model: AnyModel) -> None:
+    """Let a model be called through torch.compile, in place; on CUDA with CUDA graphs.
+
+    A call while a hook sits on any part of the model runs the ordinary code instead, so that every hook is called.
+    The first call of a new shape takes seconds to compile. A copy of the
+    model is not compiled. Raises ValueError for language models, which TransformerLens calls in ways of its own.
+    """
+    if not isinstance(model, RegressionModel):
+        raise ValueError(
+            f"Only models of in-context regression are compiled, this is a {type(model).__name__}; leave compile out."
+        )
+    eager = model._call_impl
+    compiled = torch.compile(eager, mode="reduce-overhead" if _on_cuda(model) else None)
+    # What torch.nn.Module.compile sets; a module's own call looks here first, and copies leave it out.
+    model._compiled_call_impl = _unless_hooked(model, eager, compiled)
+
+
+def is_compiled(model: torch.nn.Module) -> bool:
+    """Whether calls of the model go through torch.compile as long as nobody hooks it."""
+    return model._compiled_call_impl is not None
+
+
+def _unless_hooked(
+    model: RegressionModel, eager: Callable[..., Any], compiled: Callable[..., Any]
+) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # torch.compile reads no hooks that were added since, and would leave them out without a word.
+        if is_hooked(model):
+            return eager(*args, **kwargs)
+        return compiled(*args, **kwargs)
+
+    return call
+
+
+def _on_cuda(model: RegressionModel) -> bool:
+    return next(model.parameters()).device.type == "cuda"
