@@ -74,9 +74,13 @@ def input_maps(covariance: Covariance, dim: int, n_prompts: int, seed: int) -> F
         variances = torch.ones(dim, dtype=torch.float64)
         variances[: dim // 2] = covariance.value
         variances *= dim / variances.sum()
-    fixed = covariance.rotation == "fixed"
-    generator = make_generator("fixed rotation", dim) if fixed else make_generator(seed, "rotation")
-    rotation = random_rotations(n_prompts if covariance.rotation == "prompt" else 1, dim, generator)
+    if covariance.rotation == "fixed":
+        with torch.device("cpu"):  # a part of the task, which no device may change
+            rotation = random_rotations(1, dim, make_generator("fixed rotation", dim))
+        rotation = rotation.to(variances.device)
+    else:
+        n_rotations = n_prompts if covariance.rotation == "prompt" else 1
+        rotation = random_rotations(n_rotations, dim, make_generator(seed, "rotation"))
     roots = torch.einsum("pij,j,pkj->pik", rotation, variances.sqrt(), rotation)
     return roots.expand(n_prompts, dim, dim).float()
 

@@ -132,9 +132,7 @@ class LinearRegression:
         raw = draw_inputs(self.inputs, (n_prompts, n + n_queries, self.dim), make_generator(seed, "inputs"))
         maps = self._maps(raw[:, :n], seed)
         shaped = self._shaped(raw, maps)
-        context = in_one_orthant(shaped[:, :n], seed) if self.orthants else shaped[:, :n]
-        queries = place_queries(self.query, context, shaped[:, n:], seed, "queries").to(context)
-        xs = torch.cat([context, queries], dim=1)
+        xs = self._placed(shaped[:, :n], shaped[:, n:], seed) if self.orthants or self.query != "fresh" else shaped
         w = self._draw_weights(n_prompts, seed)
         ys = self._answer(xs, w, seed, "noise")
         if self.distractors > 0:
@@ -179,7 +177,14 @@ class LinearRegression:
         return normalized(maps, context) if self.normalize_context else maps
 
     def _shaped(self, raw: Tensor, maps: Tensor | None) -> Float[Tensor, "prompt point dim"]:
-        return self.input_scale * (raw if maps is None else raw @ maps.to(raw))
+        shaped = raw if maps is None else raw @ maps.to(raw)
+        return shaped if self.input_scale == 1 else self.input_scale * shaped
+
+    def _placed(self, context: Tensor, fresh: Tensor, seed: int) -> Float[Tensor, "prompt point dim"]:
+        """Examples in their orthants, and queries where their law wants them."""
+        context = in_one_orthant(context, seed) if self.orthants else context
+        queries = place_queries(self.query, context, fresh, seed, "queries").to(context)
+        return torch.cat([context, queries], dim=1)
 
     def _draw_weights(self, n_prompts: int, seed: int) -> Float[Tensor, "prompt dim"]:
         w = self.weight_scale * torch.randn(n_prompts, self.dim, generator=make_generator(seed, "weights"))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -50,21 +49,16 @@ class TokenLayout:
         Raises ValueError for several queries in an interleaved layout, where a later query would see the ones before.
         """
         xs, ys, dim = prompts.xs, prompts.ys, prompts.dim
-        x_tokens = self._place(xs, dim)
-        y_tokens = xs.new_zeros(*xs.shape[:2], self.d_token(dim))
-        y_tokens[..., self.y_index(dim)] = ys
-        if self.kind == "paired":
-            y_tokens[:, prompts.n_examples :] = 0
-            return x_tokens + y_tokens
-        if prompts.n_queries > 1:
+        n_prompts, n_points, _ = xs.shape
+        stride = 1 if self.kind == "paired" else 2
+        if self.kind == "interleaved" and prompts.n_queries > 1:
             raise ValueError(
                 f"An interleaved prompt has one query at its end, got {prompts.n_queries}. "
                 "Use prompts.one_query_each() to ask the others separately."
             )
-        return torch.stack([x_tokens, y_tokens], dim=2).flatten(1, 2)[:, :-1]
-
-    def _place(self, xs: Tensor, dim: int) -> Float[Tensor, "prompt point d_token"]:
-        if self.y_slot == "shared":
-            return xs
-        empty = xs.new_zeros(*xs.shape[:2], 1)
-        return torch.cat([empty, xs] if self.y_position == "first" else [xs, empty], dim=-1)
+        tokens = xs.new_zeros(n_prompts, self.n_tokens(n_points), self.d_token(dim))
+        before_x = int(self.y_position == "first" and self.y_slot == "own")
+        tokens[:, ::stride, before_x : before_x + dim] = xs
+        shown = ys[:, : prompts.n_examples]
+        tokens[:, stride - 1 :: stride, self.y_index(dim)][:, : prompts.n_examples] = shown
+        return tokens

@@ -1,11 +1,11 @@
 """Recipes, the training loop, checkpoints."""
 
 from interp.training.checkpoints import checkpoint_steps, load_checkpoint
-from interp.training.ensemble import train_ensemble, train_seeds
 from interp.training.loop import DivergedError, train
 from interp.training.many import Run, train_many
 from interp.training.recipe import LanguageRecipe, Recipe
 from interp.training.recipes import RECIPES, get_language_recipe, get_recipe
+from interp.training.seeds import train_ensemble, train_seeds
 
 __all__ = [
     "RECIPES",

@@ -23,9 +23,10 @@ from interp.training import (
 )
 from interp.training import ensemble as ensemble_module
 from interp.training.checkpoints import checkpoint_path
-from interp.training.data import training_prompts
 from interp.training.curriculum import Curriculum, Ramp
+from interp.training.data import training_prompts
 from interp.training.metrics import read_metrics
+from interp.training.seeds import can_be_stacked
 from tests.errors import raises_exactly
 from tests.training.recipes import GPT2, tiny_recipe, train_and_stop
 
@@ -83,15 +84,15 @@ def test_metrics_checkpoints_and_config_are_those_of_the_run_alone(tmp_path):
 
 def test_an_ensemble_stopped_in_the_middle_goes_on(tmp_path, monkeypatch):
     recipe = tiny_recipe()
-    update = ensemble_module._Ensemble._update
+    update = ensemble_module.Ensemble.update
 
-    def stopping(self, step, pool):
+    def stopping(self, step):
         if step == 17:
             raise KeyboardInterrupt
-        return update(self, step, pool)
+        return update(self, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ensemble_module._Ensemble, "_update", stopping)
+        patch.setattr(ensemble_module.Ensemble, "update", stopping)
         with pytest.raises(KeyboardInterrupt):
             train_ensemble(recipe, SEEDS, tmp_path)
     assert checkpoint_steps(tmp_path / "tiny-seed0")[-1] == 15
@@ -153,7 +154,7 @@ def test_models_that_cannot_be_stacked_train_in_processes_of_their_own(tmp_path)
     short = replace(lstm, name="lstm", steps=3, warmup=0, batch_size=4, model=replace(lstm.model, width=4, n_layers=1))
     runs = train_seeds(short, (1,), tmp_path)
     assert max(differences(load_folder(runs[0].folder), train(short, seed=1)).values()) == 0
-    assert not ensemble_module.can_be_stacked(get_language_recipe("induction-2layer"))
+    assert not can_be_stacked(get_language_recipe("induction-2layer"))
 
 
 @pytest.mark.parametrize(
