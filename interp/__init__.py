@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interp import attribution, bench, matching, models, report, solvers, tasks, training
+    from interp import attribution, bench, matching, models, report, solvers, sweeps, tasks, training
     from interp.models.loading import load
 
 __version__ = "0.1.0"
@@ -24,6 +24,7 @@ __all__ = [
     "models",
     "report",
     "solvers",
+    "sweeps",
     "tasks",
     "training",
 ]

@@ -29,15 +29,18 @@ def from_record(kind: Any, data: Any, where: str) -> Any:
     try:
         value = adapter.validate_python(data)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'value'}: {problem['msg']}"
-            for problem in error.errors()
-        )
+        problems = "; ".join(_problem(**problem) for problem in error.errors(include_url=False, include_context=False))
         raise ValueError(f"{where} does not describe a valid {kind.__name__}: {problems}.") from None
     unknown = _unknown_fields(data, adapter.dump_python(value, mode="json"))
     if unknown:
         raise ValueError(f"{where} has fields that {kind.__name__} does not know: {', '.join(unknown)}.")
     return value
+
+
+def _problem(*, loc: tuple[int | str, ...], msg: str, **_: Any) -> str:
+    """What is wrong with a field, or with the whole, as a part of a sentence."""
+    said = msg.removeprefix("Value error, ").removesuffix(".")
+    return f"{'.'.join(map(str, loc))}: {said}" if loc else said
 
 
 def _resolve(kind: Any, data: Any, where: str) -> Any:

@@ -74,10 +74,12 @@ class LayerwiseRidge:
             )
         (self._held_out if held_out else self._fit).add(features.detach().double(), targets.detach().double())
 
-    def probes(self) -> LinearProbes:
+    def probes(self, targets: slice = slice(None)) -> LinearProbes:
         """Solve for every alpha and keep, per layer, the one that does best on the held-out samples.
 
-        With a single alpha no held-out samples are needed. Raises ValueError before enough samples have been given.
+        Of several groups of targets that were given together, ``targets`` are those of one: they choose alpha, and the
+        probes read them alone. With a single alpha no held-out samples are needed. Raises ValueError before enough
+        samples have been given.
         """
         fit = self._fit
         if fit.count < 2:
@@ -85,15 +87,15 @@ class LayerwiseRidge:
         eigenvalues, vectors = torch.linalg.eigh(fit.xx)  # [layer d_model], [layer d_model d_model]
         alphas = self._grid(eigenvalues)  # [alpha layer]
         shrunk = eigenvalues + alphas[..., None]
-        rotated = vectors.mT @ fit.xy  # [layer d_model target]
+        rotated = vectors.mT @ fit.xy[..., targets]  # [layer d_model target]
         # Without a penalty, rounding noise in the null space would be divided by itself.
         inside = eigenvalues > RANK_TOLERANCE * eigenvalues[..., -1:]
         inverse = torch.where(inside, 1 / shrunk, 0.0)
         weights = vectors @ (inverse[..., None] * rotated)  # [alpha layer d_model target]
-        best = self._choose(weights)
+        best = self._choose(weights, targets)
         layers = torch.arange(len(best), device=best.device)
         weight = weights[best, layers]
-        bias = fit.y_mean - torch.einsum("ld,ldt->lt", fit.x_mean, weight)
+        bias = fit.y_mean[targets] - torch.einsum("ld,ldt->lt", fit.x_mean, weight)
         return LinearProbes(weight=weight, bias=bias, alpha=alphas[best, layers])
 
     def _grid(self, eigenvalues: Tensor) -> Float[Tensor, "alpha layer"]:
@@ -103,7 +105,7 @@ class LayerwiseRidge:
         # A layer whose features are all constant has nothing to read: any positive penalty gives weight 0.
         return RELATIVE_GRID.to(eigenvalues)[:, None] * scale.where(scale > 0, 1.0)
 
-    def _choose(self, weights: Float[Tensor, "alpha layer d_model target"]) -> Tensor:
+    def _choose(self, weights: Float[Tensor, "alpha layer d_model target"], targets: slice) -> Tensor:
         """Index of the best alpha for each layer."""
         if weights.shape[0] == 1:
             return torch.zeros(weights.shape[1], dtype=torch.long, device=weights.device)
@@ -114,10 +116,46 @@ class LayerwiseRidge:
                 "call update(..., held_out=True), or give a single alpha."
             )
         xx, xy, yy = held_out.about(self._fit.x_mean, self._fit.y_mean)
+        xy, yy = xy[..., targets], yy[targets]
         quadratic = torch.einsum("aldt,lde,alet->alt", weights, xx, weights)
         cross = torch.einsum("aldt,ldt->alt", weights, xy)
         error = yy - 2 * cross + quadratic
         return (error / yy.where(yy > 0, 1.0)).mean(-1).argmin(0)
+
+
+class PromptwiseRidge:
+    """A `LayerwiseRidge` for a known number of prompts that come in order, batch by batch.
+
+    The last share of them is held out to choose alpha. Raises ValueError for fewer prompts than the split needs (one on
+    each side).
+    """
+
+    def __init__(self, n_prompts: int, alphas: Sequence[float] | None = None, held_out_share: float = 0.25) -> None:
+        n_held_out = round(held_out_share * n_prompts)
+        if not 1 <= n_held_out < n_prompts:
+            raise ValueError(
+                f"Holding out {held_out_share:.0%} of {n_prompts} prompts leaves one side of the split empty; "
+                "give more prompts."
+            )
+        self._cut = n_prompts - n_held_out
+        self._seen = 0
+        self._fitter = LayerwiseRidge(alphas)
+
+    def update(
+        self,
+        features: Float[Tensor, "layer prompt sample d_model"],
+        targets: Float[Tensor, "prompt sample target"],
+    ) -> None:
+        """Add the next prompts. Raises ValueError as `LayerwiseRidge.update`."""
+        cut = min(max(self._cut - self._seen, 0), len(targets))
+        for part, held_out in ((slice(0, cut), False), (slice(cut, None), True)):
+            if len(targets[part]):
+                self._fitter.update(features[:, part].flatten(1, 2), targets[part].flatten(0, 1), held_out=held_out)
+        self._seen += len(targets)
+
+    def probes(self, targets: slice = slice(None)) -> LinearProbes:
+        """As `LayerwiseRidge.probes`."""
+        return self._fitter.probes(targets)
 
 
 def fit_on_prompts(
@@ -131,17 +169,8 @@ def fit_on_prompts(
 
     Raises ValueError for fewer prompts than the split needs (one on each side).
     """
-    n_prompts = features.shape[1]
-    n_held_out = round(held_out_share * n_prompts)
-    if not 1 <= n_held_out < n_prompts:
-        raise ValueError(
-            f"Holding out {held_out_share:.0%} of {n_prompts} prompts leaves one side of the split empty; "
-            "give more prompts."
-        )
-    fitter = LayerwiseRidge(alphas)
-    cut = n_prompts - n_held_out
-    for part, held_out in ((slice(0, cut), False), (slice(cut, None), True)):
-        fitter.update(features[:, part].flatten(1, 2), targets[part].flatten(0, 1), held_out=held_out)
+    fitter = PromptwiseRidge(features.shape[1], alphas, held_out_share)
+    fitter.update(features, targets)
     return fitter.probes()
 
 

@@ -115,8 +115,8 @@ def test_the_version_is_the_packages(run, option):
     [
         (
             ["reprot", "lsa-1layer"],
-            "Unknown command 'reprot'; known are bench, heads, import-garg, match, probe, report, reproduce, train, "
-            "zoo. Did you mean 'report'?",
+            "Unknown command 'reprot'; known are bench, heads, import-garg, match, probe, report, reproduce, sweep, "
+            "train, zoo. Did you mean 'report'?",
         ),
         (
             ["report", "lsa-1layr"],
@@ -189,8 +189,8 @@ def test_the_module_is_the_command():
         check=False,
     )
     message = (
-        "Unknown command 'zo'; known are bench, heads, import-garg, match, probe, report, reproduce, train, zoo. "
-        "Did you mean 'zoo'?"
+        "Unknown command 'zo'; known are bench, heads, import-garg, match, probe, report, reproduce, sweep, train, "
+        "zoo. Did you mean 'zoo'?"
     )
     assert (result.returncode, result.stdout, result.stderr) == (2, "", f"interp: {message}\n")
 
@@ -361,6 +361,43 @@ def test_train_names_the_folder_after_recipe_and_seed(run, tmp_path):
     assert (tmp_path / "runs" / "lsa-1layer-seed5" / "model.safetensors").is_file()
 
 
+def test_train_trains_several_seeds_at_once(run, tmp_path):
+    result = run(*TINY, "--seeds", "0-1,4", "--out", "all")
+    assert (result.status, result.error) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [f"lsa-1layer-seed{k}" for k in (0, 1, 4)]
+    assert "lsa-1layer, 3 seeds" in result.out
+    assert result.out.count("finished") == 3
+    assert_fails(
+        run(*TINY, "--seeds", "1", "--out", "all"),
+        "all/lsa-1layer-seed1 holds a run already; --resume goes on with it, --force replaces it.",
+    )
+    assert run(*TINY, "--seeds", "0-2", "--out", "all", "--resume").status == 0
+    assert (tmp_path / "all" / "lsa-1layer-seed2" / "model.safetensors").is_file()
+
+
+def test_seeds_that_diverge_are_named_and_the_others_finish(run, tmp_path):
+    wild = ("--lr", "1e20", "--clip-norm", "None")
+    result = run(*TINY, *wild, "--seeds", "0-1")
+    assert result.status == cli.FAILED
+    assert result.out.count("Training diverged") == 2
+    assert result.error == "interp: Diverged: seeds 0, 1 of lsa-1layer. Lower `lr` or `clip_norm` for these.\n"
+
+
+def test_one_seed_and_several_are_not_given_at_once(run):
+    assert_fails(
+        run(*TINY, "--seeds", "0-1", "--seed", 3), "--seed is one seed and --seeds are several; give one of them."
+    )
+
+
+def test_train_computes_in_the_precision_asked_for(run, tmp_path):
+    assert run(*TINY, "--precision", "bf16", "--out", "run").status == 0
+    assert read_json(tmp_path / "run" / "config.json")["precision"] == "bf16"
+    assert_fails(
+        run(*TINY, "--precision", "tf32"),
+        "Precision 'tf32' is a mode of CUDA's matrix units, and the device is 'cpu'; use fp32 or bf16 there.",
+    )
+
+
 def test_fields_within_fields_are_options_too(run, tmp_path):
     assert run(*TINY, "--out", "run", "--model.dim", 3, "--task.dim", 3, "--task.noise-std", 0.5).status == 0
     content = read_json(tmp_path / "run" / "config.json")
@@ -404,7 +441,7 @@ def test_resume_goes_on_to_the_same_weights(run, copied):
 def test_resume_refuses_another_recipe(run, copied):
     assert_fails(
         run(*TINY, "--out", copied, "--seed", 3, "--lr", 0.5, "--resume"),
-        f"{copied} holds a run of another recipe or seed (lr 0.001 there, 0.5 here); "
+        f"{copied} holds a run of another recipe, seed or precision (lr 0.001 there, 0.5 here); "
         "resume with the same ones, or give another --out.",
     )
 
@@ -445,7 +482,9 @@ def test_an_imported_run_is_not_one_to_go_on_with(run, published, tmp_path):
     run("import-garg", published, "--out", "ours")
     result = run("train", "lsa-1layer", "--out", "ours", "--resume")
     assert result.status == 1
-    assert result.error.startswith("interp: ours holds a run of another recipe or seed (seed None there, 0 here;")
+    assert result.error.startswith(
+        "interp: ours holds a run of another recipe, seed or precision (seed None there, 0 here;"
+    )
 
 
 @pytest.mark.parametrize("place", ["notes.txt", "published", "folder"])
@@ -611,13 +650,14 @@ def test_a_model_without_checkpoints_cannot_be_followed(run):
 
 
 @pytest.mark.parametrize(
-    "option", [("--solvers", "gd"), ("--steps", "2"), ("--measure", "weights"), ("--readout", "native")]
+    "option",
+    [("--solvers", "gd"), ("--steps", "2"), ("--measure", "weights"), ("--readout", "native"), ("--batch-size", "8")],
 )
 def test_options_of_the_match_are_refused_over_training(run, trained, option):
     assert_fails(
         run("match", trained, "--over-training", *option),
-        "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure and "
-        "--readout out.",
+        "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure, --readout "
+        "and --batch-size out.",
     )
 
 

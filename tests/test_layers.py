@@ -19,7 +19,8 @@ BELOW = {
     "attribution": {"tasks", "models", "training", "matching", "probes"},
     "report": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
     "reproduce": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "probes"},
-    "bench": {"tasks", "solvers", "models", "training", "matching", "attribution", "probes"},
+    "sweeps": {"tasks", "models", "training", "matching", "attribution", "report", "probes"},
+    "bench": {"tasks", "solvers", "models", "training", "matching", "attribution", "report", "probes"},
     "commands": {
         "tasks",
         "solvers",
@@ -29,6 +30,7 @@ BELOW = {
         "attribution",
         "report",
         "reproduce",
+        "sweeps",
         "bench",
         "probes",
     },

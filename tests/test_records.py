@@ -50,7 +50,7 @@ class Outer:
         ({"inner": {"colour": 1}, "shape": 2}, "the file has fields that Outer does not know: inner.colour, shape."),
         (
             [],
-            "the file does not describe a valid Outer: value: Input should be a dictionary or an instance of Outer.",
+            "the file does not describe a valid Outer: Input should be a dictionary or an instance of Outer.",
         ),
     ],
     ids=str,
@@ -64,7 +64,6 @@ def test_numbers_out_of_range_are_named_as_the_class_names_them():
     record = to_record(RECIPES["lsa-1layer"]) | {"steps": 0}
     with raises_exactly(
         ValueError,
-        "the file does not describe a valid Recipe: value: Value error, "
-        "Recipe 'lsa-1layer': `steps` must be at least 1, got 0..",
+        "the file does not describe a valid Recipe: Recipe 'lsa-1layer': `steps` must be at least 1, got 0.",
     ):
         from_record(Recipe, record, "the file")

@@ -27,8 +27,9 @@ def compare(
 ) -> list[Comparison]:
     """Seconds per update of ``n_seeds`` seeds at once, and of `train` for one after the other; data included.
 
-    ``recipe`` is lsa-1layer by default. Either side has all of PyTorch's threads, and builds its models anew. Nothing
-    is written to disk. Raises ValueError where weights of a seed differ by more than `TOLERANCE`.
+    Once as it is, and once compiled, which the reference never is. ``recipe`` is lsa-1layer by default. Either side has
+    all of PyTorch's threads, and builds its models anew; what compiling takes is left out. Nothing is written to disk.
+    Raises ValueError where weights of a seed differ by more than `TOLERANCE`.
     """
     recipe = replace(recipe or get_recipe("lsa-1layer"), steps=n_steps)
     checked = replace(recipe, steps=min(n_steps, CHECKED_STEPS))
@@ -39,18 +40,27 @@ def compare(
             train(recipe, seed=seed, device=device)
 
     difference = weight_difference(checked, seeds, device)
+    ensembles = {compiled: _start(recipe, seeds, device, compile=compiled) for compiled in (False, True)}
+    for ensemble in ensembles.values():
+        ensemble.update(0)  # compiles
     seconds = side_by_side(
-        {"ensemble": lambda: _train_together(recipe, seeds, device), "one by one": one_after_the_other},
+        {
+            "as it is": lambda: _go_on(ensembles[False], n_steps),
+            "compiled": lambda: _go_on(ensembles[True], n_steps),
+            "one by one": one_after_the_other,
+        },
         options.repeats,
         device,
         "ensemble",
     )
+    for ensemble in ensembles.values():
+        ensemble.close()
     return [
         Comparison(
             part="ensemble",
-            unit=f"update of {n_seeds} seeds",
+            unit=f"update of {n_seeds} seeds{', compiled' if compiled else ''}",
             reference_name="one after the other",
-            ours_runs=tuple(run / n_steps for run in seconds["ensemble"]),
+            ours_runs=tuple(run / n_steps for run in seconds["compiled" if compiled else "as it is"]),
             reference_runs=tuple(run / n_steps for run in seconds["one by one"]),
             required_ratio=REQUIRED[device.type],
             largest_difference=difference,
@@ -58,9 +68,10 @@ def compare(
             n_threads=torch.get_num_threads(),
             note=(
                 f"recipe {recipe.name}, {n_seeds} seeds, batches of {recipe.batch_size}, drawing the data included, "
-                f"runs of {n_steps} updates; the difference is of weights, after {checked.steps} updates"
+                f"runs of {n_steps} updates; the difference is of weights, after {checked.steps} updates, uncompiled"
             ),
         )
+        for compiled in ensembles
     ]
 
 
@@ -79,8 +90,16 @@ def weight_difference(recipe: Recipe, seeds: list[int], device: torch.device) ->
 
 
 def _train_together(recipe: Recipe, seeds: list[int], device: torch.device) -> list[RegressionModel]:
-    members = [Member.of(build_model(recipe.model, recipe.task, seed=seed).to(device), recipe) for seed in seeds]
-    with Ensemble(recipe, seeds, members, device=device) as ensemble:
-        for step in range(recipe.steps):
-            ensemble.update(step)
+    with _start(recipe, seeds, device) as ensemble:
+        _go_on(ensemble, recipe.steps)
         return [ensemble.model(index) for index in range(len(seeds))]
+
+
+def _start(recipe: Recipe, seeds: list[int], device: torch.device, *, compile: bool = False) -> Ensemble:
+    members = [Member.of(build_model(recipe.model, recipe.task, seed=seed).to(device), recipe) for seed in seeds]
+    return Ensemble(recipe, seeds, members, device=device, compile=compile)
+
+
+def _go_on(ensemble: Ensemble, n_steps: int) -> None:
+    for step in range(n_steps):
+        ensemble.update(step)

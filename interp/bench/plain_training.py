@@ -58,7 +58,7 @@ def plain_batches(recipe: Recipe, seed: int, device: torch.device) -> Iterator[B
 def train_plainly(model: nn.Module, recipe: Recipe, batches: Iterable[Batch]) -> None:
     """``recipe.steps`` updates with the recipe's loss, clipping, optimiser and learning rates."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+        model.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
     )
     for step, (tokens, targets) in enumerate(islice(batches, recipe.steps)):
         loss = 0.5 * (model(tokens) - targets).square().mean()

@@ -1,11 +1,12 @@
 """Updates of our training loop, against a plain PyTorch loop without hooks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 
 from interp.bench.comparison import Comparison, require_agreement
+from interp.bench.gpt2 import CASES, Case, compare_gpt2
 from interp.bench.options import BenchOptions
 from interp.bench.plain_training import Batch, PlainLinearAttention, plain_batches, train_plainly
 from interp.bench.timing import cpu_threads, side_by_side
@@ -21,11 +22,14 @@ RUNS = 5
 """Short runs of each loop in a repetition: taken in turn, they feel the same ups and downs of the machine."""
 
 
-def compare(options: BenchOptions, recipe: Recipe | None = None, n_steps: int = 60) -> list[Comparison]:
+def compare(
+    options: BenchOptions, recipe: Recipe | None = None, n_steps: int = 60, gpt2: Sequence[Case] = CASES
+) -> list[Comparison]:
     """Seconds per update of `interp.training.train` and of the plain loop, on one CPU thread, data included.
 
     ``recipe`` (lsa-1layer by default) must be one layer and one head of linear attention on uniform prompts
-    without noise: the plain loop knows no other. A run is ``n_steps`` updates from new weights.
+    without noise: the plain loop knows no other. A run is ``n_steps`` updates from new weights. The updates of GPT-2s
+    follow, as in `compare_gpt2`.
 
     Raises ValueError where the loops, given equal data, reach weights that differ by more than `TOLERANCE`.
     """
@@ -59,7 +63,8 @@ def compare(options: BenchOptions, recipe: Recipe | None = None, n_steps: int = 
                 f"recipe {recipe.name}, batches of {recipe.batch_size}, drawing the data included, runs of "
                 f"{n_steps} updates; the difference is of weights, after {checked.steps} updates"
             ),
-        )
+        ),
+        *compare_gpt2(options, gpt2),
     ]
 
 

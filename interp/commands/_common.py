@@ -16,6 +16,7 @@ from rich.table import Table
 
 from interp._devices import resolve_device
 from interp._files import check_output_file, write_atomically
+from interp._precision import Precision
 from interp.models.any_model import AnyModel, on_device
 from interp.models.loading import load, load_language, load_regression
 from interp.models.regressor import RegressionModel
@@ -37,7 +38,15 @@ Sequences = Annotated[
     int, tyro.conf.arg(help="Language models: sequences to find heads on, and as many others to confirm them on.")
 ]
 Period = Annotated[int, tyro.conf.arg(help="Language models: random tokens of a sequence, which come twice.")]
+BatchSize = Annotated[
+    int | None,
+    tyro.conf.arg(
+        help="Contexts in memory at a time, at least 1; by default as many as keep a batch's activations of this model "
+        "within 64 MB. It changes the time that is taken, not the results."
+    ),
+]
 Seed = Annotated[int, tyro.conf.arg(help="Seed of the prompts, and of random perturbations.")]
+InPrecision = Annotated[Precision, tyro.conf.arg(help="What the model computes in: fp32, tf32 (CUDA) or bf16.")]
 Device = Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")]
 Solvers = Annotated[
     tuple[str, ...],

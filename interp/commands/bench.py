@@ -1,12 +1,23 @@
 """``interp bench``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from interp.bench import PARTS, run_bench, to_table
-from interp.commands._common import CsvPath, Device, Force, JsonPath, check_table_places, print_table, write_tables
+from interp.commands._common import (
+    CsvPath,
+    Device,
+    Force,
+    JsonPath,
+    check_figure_place,
+    check_table_places,
+    print_table,
+    write_figure,
+    write_tables,
+)
 
 
 def bench(
@@ -17,12 +28,24 @@ def bench(
     device: Device = "cpu",
     out: CsvPath = None,
     json: JsonPath = None,
+    figure: Annotated[
+        Path | None, tyro.conf.arg(help="Draw how the time of a match grows (part growth) into this file.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Measure speed, ours beside a plain way, in one process; prints medians and ratios."""
     check_table_places(out, json, force=force)
-    table = to_table(run_bench(parts, device=device, repeats=repeats))
+    if figure is not None:
+        check_figure_place(figure, force=force)
+        if "growth" not in parts:
+            raise ValueError(f"--figure draws part growth, and only {', '.join(parts)} are measured; add growth.")
+    comparisons = run_bench(parts, device=device, repeats=repeats)
+    table = to_table(comparisons)
     write_tables({"bench": table}, out, json)
+    if figure is not None:
+        from interp.bench.growth import draw_growth
+
+        write_figure(draw_growth(comparisons), figure)
     print_table(table, "Ours beside the plain way")
 
 

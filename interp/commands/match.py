@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 import pandas as pd
 import tyro
 
+from interp._devices import resolve_device
+from interp._precision import computing_in
 from interp.commands._common import (
+    BatchSize,
     Contexts,
     CsvPath,
     Device,
     Force,
+    InPrecision,
     JsonPath,
     Model,
     Queries,
@@ -34,6 +38,7 @@ from interp.models.folders import describe_model
 from interp.models.transformer import RegressionTransformer
 from interp.report.figures import draw_match
 from interp.report.training import say_turn
+from interp.tasks import PromptStream
 from interp.training import checkpoint_steps
 from probes import Interval
 
@@ -57,8 +62,10 @@ def match(
     ] = False,
     n_prompts: Contexts = 512,
     n_queries: Queries = 32,
+    batch_size: BatchSize = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    precision: InPrecision = "fp32",
     figure: Annotated[
         Path | None, tyro.conf.arg(help="Draw the heat maps, best steps boxed, to this SVG, PDF or PNG file.")
     ] = None,
@@ -71,26 +78,28 @@ def match(
     if figure is not None:
         check_figure_place(figure, force=force)
     if over_training:
-        if (tuple(solvers), steps, measure, readout) != (DEFAULT_FAMILIES, (), "errors", "auto"):
+        if (tuple(solvers), steps, measure, readout, batch_size) != (DEFAULT_FAMILIES, (), "errors", "auto", None):
             raise ValueError(
-                "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure and "
-                "--readout out."
+                "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure, "
+                "--readout and --batch-size out."
             )
-        tables = _follow(load_on(model, device), n_prompts, n_queries, seed)
+        with computing_in(precision, resolve_device(device)):
+            tables = _follow(load_on(model, device), n_prompts, n_queries, seed)
         write_tables(tables, out, json)
         return
     subject = load_on(model, device)
-    prompts = subject.task.sample(n_prompts, seed=seed)
-    table = match_layers(
-        subject,
-        prompts,
-        solvers,
-        steps=steps or None,
-        measure=measure,
-        readout=readout,
-        n_queries=n_queries,
-        seed=seed,
-    )
+    with computing_in(precision, resolve_device(device)):
+        table = match_layers(
+            subject,
+            PromptStream(subject.task, n_prompts, seed),
+            solvers,
+            steps=steps or None,
+            measure=measure,
+            readout=readout,
+            n_queries=n_queries,
+            seed=seed,
+            batch_size=batch_size,
+        )
     verdicts = pd.DataFrame([_row(verdict) for verdict in judge_layers(table)])
     write_tables({"match": table, "verdicts": verdicts}, out, json)
     if figure is not None:

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import tyro
 
+from interp._devices import resolve_device
+from interp._precision import computing_in
 from interp.commands._common import (
+    BatchSize,
     Contexts,
     CsvPath,
     Device,
     Force,
+    InPrecision,
     JsonPath,
     Model,
     Queries,
@@ -20,6 +24,7 @@ from interp.commands._common import (
     write_tables,
 )
 from interp.matching import TARGETS, probe_layers
+from interp.tasks import PromptStream
 
 
 def probe(
@@ -29,16 +34,20 @@ def probe(
     ),
     n_prompts: Contexts = 512,
     n_queries: Queries = 32,
+    batch_size: BatchSize = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    precision: InPrecision = "fp32",
     out: CsvPath = None,
     json: JsonPath = None,
     force: Force = False,
 ) -> None:
-    """Fit linear readouts of every layer, with controls."""
+    """Fit linear readouts of every layer, with controls; memory does not grow with the number of contexts."""
     check_table_places(out, json, force=force)
     subject = load_on(model, device)
-    table = probe_layers(subject, subject.task.sample(n_prompts, seed=seed), targets, n_queries=n_queries, seed=seed)
+    prompts = PromptStream(subject.task, n_prompts, seed)
+    with computing_in(precision, resolve_device(device)):
+        table = probe_layers(subject, prompts, targets, n_queries=n_queries, seed=seed, batch_size=batch_size)
     write_tables({"readouts": table}, out, json)
     print_table(table, "Held-out scores of linear readouts")
 

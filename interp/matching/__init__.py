@@ -13,7 +13,7 @@ from interp.matching.layer_errors import LayerPredictions, layer_errors, layer_p
 from interp.matching.match import CONTROLS, Matches, match_layers, match_measures
 from interp.matching.observed import Measure
 from interp.matching.over_training import Turn, align_over_training, find_turn
-from interp.matching.readouts import layer_states, native_predictions
+from interp.matching.readouts import default_batch_size, layer_states, native_predictions
 from interp.matching.response import EigenvalueBins, ResponseSums, response_table, similarity_of_responses
 from interp.matching.shifts import Shift, compare_under_shift, shifts_of
 from interp.matching.similarity import prediction_r2, similarity_of_errors, similarity_of_weights
@@ -40,6 +40,7 @@ __all__ = [
     "align_over_training",
     "compare_under_shift",
     "curvature_table",
+    "default_batch_size",
     "effective_steps",
     "equal_error_steps",
     "find_turn",

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from interp.matching.growth import GrowthLaw, fit_growth
 from interp.matching.layer_errors import LayerPredictions
 from interp.solvers import AbstractSolver
-from probes import resampling_weights
+from probes import ResampledMeans, resampled_means
 from probes.intervals import percentiles
 
 DIVERGED = 1e300
@@ -30,25 +31,40 @@ def equal_error_steps(
     steps, steps_low, steps_high. The growth law is that of the steps of layers that are neither at the first nor beyond
     the last of them. Intervals are 95 % bootstraps over prompts.
     """
-    ordered = tuple(sorted(steps))
-    squares = layers.squared_errors(solver.predict(layers.problems, ordered))
-    theirs = np.nan_to_num(squares, nan=DIVERGED).clip(max=DIVERGED)[..., first_column:].mean(-1)
-    ours = layers.squared_errors()[..., first_column:].mean(-1)  # [layer prompt]
-    drawn = resampling_weights(ours.shape[1])
-    found = _steps_to(ours.mean(-1), theirs.mean(-1), ordered)
+    predictions = solver.predict(layers.problems, steps)
+    ours, theirs = (resampled_means(part) for part in prompt_errors_of(layers, predictions, first_column))
+    return steps_of_equal_error(ours, theirs, steps)
+
+
+def prompt_errors_of(
+    layers: LayerPredictions, predictions: Float[Tensor, "step prompt column"], first_column: int
+) -> tuple[Float[NDArray[np.float64], "prompt layer"], Float[NDArray[np.float64], "prompt step"]]:
+    """Mean squared error of layers and iterates on each prompt, over columns from ``first_column`` on."""
+    theirs = np.nan_to_num(layers.squared_errors(predictions), nan=DIVERGED).clip(max=DIVERGED)
+    ours = layers.squared_errors()
+    return ours[..., first_column:].mean(-1).T, theirs[..., first_column:].mean(-1).T
+
+
+def steps_of_equal_error(
+    ours: ResampledMeans, theirs: ResampledMeans, steps: tuple[int, ...]
+) -> tuple[pd.DataFrame, GrowthLaw]:
+    """`equal_error_steps` from mean errors: those of the layers [layer] and those of the iterates [step]."""
+    order = np.argsort(steps, kind="stable")
+    ordered, theirs = tuple(steps[index] for index in order), theirs[order]
+    found = _steps_to(ours.mean, theirs.mean, ordered)
     resampled = np.stack(
-        [_steps_to(a, b, ordered) for a, b in zip(drawn @ ours.T, drawn @ theirs.T, strict=True)]
+        [_steps_to(a, b, ordered) for a, b in zip(ours.resampled, theirs.resampled, strict=True)]
     )  # [resample layer]
-    error_low, error_high = percentiles(drawn @ ours.T)
+    error_low, error_high = percentiles(ours.resampled)
     finite = np.where(np.isfinite(resampled), resampled, 2.0 * ordered[-1])
     low, high = percentiles(finite)
     table = pd.DataFrame(
         {
-            "layer": range(len(ours)),
-            "error": ours.mean(-1),
+            "layer": range(len(ours.mean)),
+            "error": ours.mean,
             "error_low": error_low,
             "error_high": error_high,
-            "order": _orders(ours.mean(-1)),
+            "order": _orders(ours.mean),
             "steps": found,
             "steps_low": low,
             "steps_high": np.where(high > ordered[-1], np.inf, high),

@@ -2,26 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from interp._progress import track
-from interp.matching.coincidences import coincidences
-from interp.matching.convergence import equal_error_steps
+from interp.matching.convergence import steps_of_equal_error
 from interp.matching.families import DEFAULT_FAMILIES, Family, make_family, with_nulls
 from interp.matching.growth import GrowthLaw, growth_of_best_steps
-from interp.matching.layer_errors import LayerPredictions
-from interp.matching.match_response import match_responses
+from interp.matching.match_response import match_responses, prompts_to_hold
 from interp.matching.observed import Measure, Promptwise
-from interp.matching.pipeline import Fitted, Pipeline, PipelineResult, PipelineRun, resampled_means, skill
-from interp.matching.readouts import ask_many_queries, columns_of, default_readout
+from interp.matching.pipeline import Pipeline, PipelineResult, skill
+from interp.matching.readouts import ask_many_queries, batch_size_for, columns_of, default_readout
 from interp.matching.response import N_BINS
+from interp.matching.score_sums import Fitted, PipelineRun, Residual
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor, require_regressor
-from interp.solvers import AbstractSolver
-from interp.tasks import Prompts
+from interp.solvers import AbstractSolver, Spectrum
+from interp.tasks import PromptSource
+from probes import ResampledMeans
 from probes.intervals import percentiles
 
 CONTROLS = ("random_init", "shuffled_targets")
@@ -30,7 +31,7 @@ READOUTS = ("auto", "native", "refitted")
 
 def match_layers(
     model: HookedRegressor,
-    prompts: Prompts,
+    prompts: PromptSource,
     solvers: Sequence[str | AbstractSolver | Family] = DEFAULT_FAMILIES,
     *,
     steps: Sequence[int] | None = None,
@@ -43,6 +44,7 @@ def match_layers(
     n_bins: int = N_BINS,
     weight_prompts: int = 0,
     seed: int = 0,
+    batch_size: int | None = None,
 ) -> pd.DataFrame:
     """Compare every layer with the iterates of every solver; one row per (layer, solver, step).
 
@@ -59,6 +61,10 @@ def match_layers(
     al.'s code does. ``twins`` are the untrained models of the random_init control, by default three initialisations
     of ``model.untrained_twin``.
 
+    Prompts are read ``batch_size`` at a time (by default `default_batch_size`) and sums alone are kept: of a
+    `PromptStream` there may be any number. Responses alone take their prompts at once: unless ``weight_prompts`` says
+    how many, as many of each half as `prompts_to_hold` does.
+
     Columns: layer (0 is the embedding), solver, step, similarity, ci_low, ci_high; r2, r2_low, r2_high between the
     solver's predictions and the layer's; skill, skill_low, skill_high (the similarity's gain over the best null
     predictor, as a share of the possible gain); best (the step chosen on the first half); hyperparameters, n_free;
@@ -67,8 +73,8 @@ def match_layers(
 
     Raises ValueError for unknown solvers, controls or readouts, too few prompts for the split (4, and 8 with a refitted
     readout), prompts of another dim than the model's, fewer than 2 columns, prompts without hidden weights where more
-    queries are to be drawn, a model without ``decode`` for the native readout or without ``untrained_twin`` for that
-    control.
+    queries are to be drawn, a batch size below 1, a model without ``decode`` for the native readout or without
+    ``untrained_twin`` for that control.
     """
     return match_measures(
         model,
@@ -84,6 +90,7 @@ def match_layers(
         n_bins=n_bins,
         weight_prompts=weight_prompts,
         seed=seed,
+        batch_size=batch_size,
     ).tables[measure]
 
 
@@ -108,7 +115,7 @@ class Matches:
 
 def match_measures(
     model: HookedRegressor,
-    prompts: Prompts,
+    prompts: PromptSource,
     solvers: Sequence[str | AbstractSolver | Family] = DEFAULT_FAMILIES,
     *,
     steps: Sequence[int] | None = None,
@@ -121,6 +128,7 @@ def match_measures(
     n_bins: int = N_BINS,
     weight_prompts: int = 0,
     seed: int = 0,
+    batch_size: int | None = None,
 ) -> Matches:
     """Matches in several measures, from one fit of the hyperparameters. Arguments and errors as of `match_layers`."""
     _check(model, prompts, controls, readout)
@@ -143,37 +151,40 @@ def match_measures(
         weight_prompts=weight_prompts,
         families=with_nulls(families),
         first_column=first_column,
+        batch_size=None if batch_size is None else batch_size_for(model, asked, batch_size),
+        hold=prompts_to_hold(model, asked, weight_prompts) if "response" in measures else 0,
     )
     untrained = make_twins(model, twins) if "random_init" in controls else []
-    with track("match", total=1 + len(untrained) + ("shuffled_targets" in controls)) as tracker:
-        subject = pipeline.run(model, selection, estimation)
-        tracker.advance("the model")
+    n_runs = 1 + len(untrained) + ("shuffled_targets" in controls)
+    with track("match", total=n_runs * len(asked)) as tracker:
+        run = partial(pipeline.run, selection=selection, estimation=estimation)
+        subject = run(model, with_details=True, advance=partial(tracker.advance, "the model"))
         control_runs: dict[str, list[PipelineResult]] = {}
-        for twin in untrained:
-            control_runs.setdefault("random_init", []).append(pipeline.run(twin, selection, estimation))
-            tracker.advance("an untrained twin")
+        if untrained:
+            advance = partial(tracker.advance, "an untrained twin")
+            control_runs["random_init"] = [run(twin, advance=advance) for twin in untrained]
         if "shuffled_targets" in controls:
-            control_runs["shuffled_targets"] = [pipeline.run(model, selection, estimation, mismatched=True)]
-            tracker.advance("shuffled targets")
+            advance = partial(tracker.advance, "shuffled targets")
+            control_runs["shuffled_targets"] = [run(model, mismatched=True, advance=advance)]
     tables: dict[Measure, pd.DataFrame] = {}
     laws: list[dict[str, Any]] = []
     curves = pd.DataFrame()
     for measure in measures:
         if measure == "response":
             found = match_responses(subject, control_runs, pipeline.families, n_bins=n_bins)
-            tables[measure], laws_of, curves = found.table, found.growth, found.curves
-        else:
-            controls_of = {name: [result.runs[measure] for result in results] for name, results in control_runs.items()}
-            tables[measure], laws_of = _table(subject.runs[measure], controls_of), growth_laws(subject.runs[measure])
-            laws += _law_rows(measure, laws_of, controls_of)
+            tables[measure], curves = found.table, found.curves
+            laws += _law_rows(measure, found.growth)
             continue
-        laws += _law_rows(measure, laws_of)
+        run_of = subject.runs[measure]
+        controls_of = {name: [result.runs[measure] for result in results] for name, results in control_runs.items()}
+        tables[measure] = _table(run_of, controls_of, subject.looked_at.problems.spectrum)
+        laws += _law_rows(measure, growth_laws(run_of), controls_of)
     convergence, laws_of = _convergence(subject, pipeline.families)
     laws += _law_rows("error level", laws_of)
     return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves, convergence=convergence)
 
 
-def _check(model: HookedRegressor, prompts: Prompts, controls: Sequence[str], readout: str) -> None:
+def _check(model: HookedRegressor, prompts: PromptSource, controls: Sequence[str], readout: str) -> None:
     require_regressor(model)
     if readout not in READOUTS:
         raise ValueError(f"Unknown readout {readout!r}; known are {', '.join(READOUTS)}.")
@@ -208,40 +219,34 @@ def _law_rows(
 
 def growth_laws(run: PipelineRun) -> dict[str, GrowthLaw]:
     """How the best steps of every family with steps to choose from grow with the layer, in a run of the pipeline."""
-    best_null = resampled_means(run.null).max(axis=1)[..., None]  # [resample layer 1]
+    best_null = run.null.resampled.max(axis=1)[..., None]  # [resample layer 1]
     laws = {}
     for fitted in run.fitted:
         if len(fitted.family.steps) > 1:
-            resampled = resampled_means(fitted.similarity)
+            resampled = fitted.similarity.resampled
             low, _ = percentiles(skill(resampled, best_null))
-            laws[fitted.family.name] = growth_of_best_steps(
-                fitted.family.steps, fitted.similarity.mean(-1), resampled, low
-            )
+            laws[fitted.family.name] = growth_of_best_steps(fitted.family.steps, fitted.similarity.mean, resampled, low)
     return laws
 
 
 def _convergence(subject: PipelineResult, families: Sequence[Family]) -> tuple[pd.DataFrame, dict[str, GrowthLaw]]:
     """Equal-error steps of every family with steps, where the examples determine the answer if some columns do."""
-    observed = subject.answers
-    layers = LayerPredictions(observed.predictions, observed.problems)
-    dim = observed.problems.xs.shape[-1]
-    determined = np.flatnonzero(layers.n_examples >= dim)
-    first = int(determined[0]) if len(determined) else observed.first_column
+    assert subject.layer_errors is not None
     tables, laws = [], {}
-    for family, solver in zip(families, subject.solvers, strict=True):
+    for family, errors in zip(families, subject.solver_errors, strict=True):
         if len(family.steps) > 1:
-            table, laws[family.name] = equal_error_steps(layers, solver, family.steps, first)
+            table, laws[family.name] = steps_of_equal_error(subject.layer_errors, errors, family.steps)
             tables.append(table.assign(solver=family.name))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), laws
 
 
-def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.DataFrame:
-    same = coincidences(subject.fitted, subject.estimation)
+def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]], spectrum: Spectrum) -> pd.DataFrame:
+    assert subject.details is not None
     rows: list[dict[str, Any]] = []
     for index, fitted in enumerate(subject.fitted):
         columns = _score_columns(fitted, subject)
         control_columns = _control_columns(index, controls)
-        n_free = sum(len(t.search_space(subject.estimation.problems.spectrum)) for t in fitted.family.templates[:1])
+        n_free = sum(len(t.search_space(spectrum)) for t in fitted.family.templates[:1])
         for layer, best in enumerate(fitted.best):
             for i, step in enumerate(fitted.family.steps):
                 rows.append(
@@ -253,7 +258,7 @@ def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.D
                         "best": i == best,
                         "hyperparameters": fitted.solver.describe(),
                         "n_free": 0 if fitted.family.fixed else n_free,
-                        "coincides": ",".join(same[index, layer]) if i == best else "",
+                        "coincides": ",".join(subject.details.coincide[index, layer]) if i == best else "",
                         **{name: float(values[layer]) for name, values in control_columns.items()},
                     }
                 )
@@ -262,14 +267,14 @@ def _table(subject: PipelineRun, controls: dict[str, list[PipelineRun]]) -> pd.D
 
 def _score_columns(fitted: Fitted, run: PipelineRun) -> dict[str, np.ndarray]:
     """Columns of one family, each [layer step]."""
-    resampled = resampled_means(fitted.similarity)  # [resample layer step]
+    resampled = fitted.similarity.resampled  # [resample layer step]
     low, high = percentiles(resampled)
-    best_null = resampled_means(run.null).max(axis=1)[..., None]  # [resample layer 1]
+    best_null = run.null.resampled.max(axis=1)[..., None]  # [resample layer 1]
     skill_low, skill_high = percentiles(skill(resampled, best_null))
-    null = run.null.mean(-1).max(axis=0)[:, None]
-    residual, total = run.estimation.r2_sums(fitted.solver, fitted.family.steps)
-    r2, r2_low, r2_high = _r2(residual.cpu().numpy(), total.cpu().numpy()[:, None])
-    similarity = fitted.similarity.mean(-1)
+    null = run.null.mean.max(axis=0)[:, None]
+    assert fitted.residual is not None and run.details is not None
+    r2, r2_low, r2_high = _r2(fitted.residual, run.details.spread)
+    similarity = fitted.similarity.mean
     return {
         "similarity": similarity,
         "ci_low": low,
@@ -283,14 +288,12 @@ def _score_columns(fitted: Fitted, run: PipelineRun) -> dict[str, np.ndarray]:
     }
 
 
-def _r2(residual: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _r2(residual: Residual, spread: ResampledMeans) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """R2 with its interval, each [layer step]; NaN for constant answers of a layer and for iterates that diverged."""
-    spread = total.sum(-1)
-    usable = (spread > 0) & np.isfinite(residual).all(-1)
-    numerator = np.where(usable[..., None], residual, 0.0)
-    denominator = np.where((spread > 0)[..., None], total, 1.0)
-    estimate = 1 - numerator.sum(-1) / denominator.sum(-1)
-    low, high = percentiles(1 - resampled_means(numerator) / resampled_means(denominator))
+    varies = spread.mean[:, None] > 0
+    usable = varies & residual.finite
+    estimate = 1 - residual.squares.mean / np.where(varies, spread.mean[:, None], 1.0)
+    low, high = percentiles(1 - residual.squares.resampled / np.where(varies, spread.resampled[..., None], 1.0))
     return np.where(usable, estimate, np.nan), np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
@@ -309,7 +312,7 @@ def _control_columns(family: int, controls: dict[str, list[PipelineRun]]) -> dic
 
 def _best_scores(fitted: Fitted, run: PipelineRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Similarity and skill (with its interval) of each layer at its own best step."""
-    at_best = np.stack([fitted.similarity[layer, best] for layer, best in enumerate(fitted.best)])  # [layer prompt]
-    null = run.null.mean(-1).max(axis=0)
-    low, high = percentiles(skill(resampled_means(at_best), resampled_means(run.null).max(axis=1)))
-    return at_best.mean(-1), skill(at_best.mean(-1), null), low, high
+    at_best = fitted.similarity[np.arange(len(fitted.best)), fitted.best]  # [layer]
+    null = run.null.mean.max(axis=0)
+    low, high = percentiles(skill(at_best.resampled, run.null.resampled.max(axis=1)))
+    return at_best.mean, skill(at_best.mean, null), low, high

@@ -9,13 +9,17 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from interp.matching.coincidences import coincidences
+from interp.matching.coincidences import Coincidences
 from interp.matching.families import Family
 from interp.matching.growth import GrowthLaw, growth_of_best_steps
 from interp.matching.observed import Observed
-from interp.matching.pipeline import Choice, PipelineResult, skill
+from interp.matching.pipeline import PipelineResult, skill
+from interp.matching.readouts import columns_of
 from interp.matching.response import EigenvalueBins, ResponseSums, response_table, similarity_of_responses
+from interp.matching.score_sums import Choice
+from interp.models.protocol import HookedRegressor
 from interp.solvers import NULL_SOLVERS, AbstractSolver
+from interp.tasks import PromptSource
 from probes.intervals import percentiles
 
 THE_MODEL = "the model"
@@ -23,6 +27,11 @@ THE_MODEL = "the model"
 
 BOUND = 3.0
 """Where an iterate's share of the solution in one direction is cut, up and down: beyond, it has diverged."""
+
+HELD_NUMBERS = 2**24
+"""Numbers that the eigenvectors and weights of the prompts of one half may be: 128 megabytes."""
+LEAST_HELD, MOST_HELD = 512, 4096
+"""Prompts of each half that are held even so, and most that are."""
 
 Grid = Float[NDArray[np.float64], "layer step"]
 Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -67,6 +76,17 @@ class _Run:
         return estimate, np.max([scores.resampled[:, :, 0] for scores in nulls], axis=0)
 
 
+def prompts_to_hold(model: HookedRegressor, prompts: PromptSource, weight_prompts: int) -> int:
+    """How many prompts of each half the responses are taken of: ``weight_prompts``, or for 0 as many as memory allows.
+
+    Unlike the other measures a response takes many prompts at once, which are therefore held: as many as have
+    `HELD_NUMBERS` numbers, but at least `LEAST_HELD` and at most `MOST_HELD`.
+    """
+    n_prefixes = len(columns_of(model, prompts) or [0])
+    per_prompt = n_prefixes * prompts.dim**2 + prompts.n_queries * prompts.dim
+    return weight_prompts or min(MOST_HELD, max(LEAST_HELD, HELD_NUMBERS // per_prompt))
+
+
 def match_responses(
     subject: PipelineResult,
     controls: Mapping[str, Sequence[PipelineResult]],
@@ -80,10 +100,11 @@ def match_responses(
     measures. Intervals of the model's similarities are centred on the estimates: a resample carries the sampling noise
     of a response twice, and noise only takes similarity away where there is some.
     """
+    assert subject.selection is not None and subject.estimation is not None
     bins = EigenvalueBins.of(subject.selection.problems.spectrum, n_bins)
     run = _run(subject, families, bins)
     control_runs = {name: [_run(result, families, bins) for result in results] for name, results in controls.items()}
-    same = coincidences(run.choices, subject.estimation)
+    same = _coincidences(run.choices, subject.estimation)
     null, resampled_null = run.null()
     rows: list[dict[str, Any]] = []
     for index, (choice, scores) in enumerate(zip(run.choices, run.scores, strict=True)):
@@ -109,7 +130,15 @@ def match_responses(
     return ResponseMatch(table=table, growth=_growth(run), curves=_curves(run, subject.estimation, bins))
 
 
+def _coincidences(choices: Sequence[Choice], observed: Observed) -> dict[tuple[int, int], list[str]]:
+    same = Coincidences([choice.family.name for choice in choices], len(choices[0].best))
+    iterates = [choice.solver.predict(observed.problems, choice.family.steps)[choice.best] for choice in choices]
+    same.add([observed.kept(predictions) for predictions in iterates])
+    return same.found()
+
+
 def _run(result: PipelineResult, families: Sequence[Family], bins: EigenvalueBins) -> _Run:
+    assert result.selection is not None and result.estimation is not None
     selection, estimation = (_layers(observed, bins) for observed in (result.selection, result.estimation))
     choices, scores = [], []
     for family, solver in zip(families, result.solvers, strict=True):

@@ -1,20 +1,22 @@
 """From a model and prompts to the iterates that fit its layers best: one run for the subject, one for each control."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+import probes
+from interp.matching.estimation import Estimated, Estimation
 from interp.matching.families import Family
-from interp.matching.induced import Decoder, native_decoder, sensitivities
-from interp.matching.observed import Observed, Promptwise
-from interp.matching.readouts import layer_states, native_predictions, problems_of
+from interp.matching.observed import Held, Observed, Promptwise
+from interp.matching.observing import Half, Readout, Seen, fit_readout
+from interp.matching.readouts import batch_size_for
+from interp.matching.score_sums import Choice
 from interp.models.protocol import HookedRegressor
 from interp.solvers import AbstractSolver, search
-from interp.tasks import Prompts
-from probes import LinearProbes, fit_on_prompts, resampling_weights
+from interp.tasks import PromptSource
 
 SEARCH_PROMPTS, LEAST_SEARCH_PROMPTS = 64, 16
 """Most and fewest prompts that a hyperparameter search looks at; best steps are chosen on the whole selection half."""
@@ -26,49 +28,28 @@ NOTHING_TO_EXPLAIN = 1e-6
 """Where a null predictor is this similar to a layer, the layer predicts what that predictor does."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A family with its hyperparameters and best steps, chosen on the selection prompts."""
-
-    family: Family
-    solver: AbstractSolver
-    best: list[int]
-    """Index of the best step for each layer, in one measure."""
+Advance = Callable[..., None]
+"""Hears how many more prompts are done, as ``by``."""
 
 
-@dataclass(frozen=True)
-class Fitted(Choice):
-    """A choice, scored on the estimation prompts."""
+@dataclass(frozen=True, kw_only=True)
+class PipelineResult(Estimated):
+    """What one pipeline fitted on the selection prompts and estimated on the others."""
 
-    similarity: NDArray[np.float64]  # [layer step prompt]
-
-
-@dataclass(frozen=True)
-class PipelineRun:
-    """Everything that one pipeline found in one measure."""
-
-    fitted: list[Fitted]
-    null: NDArray[np.float64]  # [null layer prompt]
-    estimation: Observed
-
-
-@dataclass(frozen=True)
-class PipelineResult:
-    """What one pipeline observed and fitted, and its runs, one for each prompt-wise measure."""
-
-    selection: Observed
-    """The prompts of either half that have induced weights, where those were wanted."""
-    estimation: Observed
-    answers: Observed
-    """The estimation prompts in full."""
+    looked_at: Observed
+    """The prompts that hyperparameters were fitted to."""
+    selection: Observed | None
+    """The first selection prompts that have induced weights, as many as were to be held; None for none."""
     solvers: list[AbstractSolver]
     """Of every family, with the hyperparameters fitted."""
-    runs: dict[Promptwise, PipelineRun]
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """How a match is made; the same for the model and for its controls."""
+    """How a match is made; the same for the model and for its controls.
+
+    Prompts are read ``batch_size`` at a time, and but for the first ``hold`` of each half sums alone are kept.
+    """
 
     readout: str
     measures: Sequence[Promptwise]
@@ -78,37 +59,79 @@ class Pipeline:
     """Most prompts of each half that induced weights are taken of; 0 for all."""
     families: Sequence[Family]
     first_column: int
+    batch_size: int | None = None
+    """None for the default of the model."""
+    hold: int = 0
+    """How many prompts of each half are kept as they were observed, for what takes many prompts at once."""
 
     def run(
-        self, model: HookedRegressor, selection: Prompts, estimation: Prompts, *, mismatched: bool = False
+        self,
+        model: HookedRegressor,
+        selection: PromptSource,
+        estimation: PromptSource,
+        *,
+        mismatched: bool = False,
+        with_details: bool = False,
+        advance: Advance | None = None,
     ) -> PipelineResult:
         """Select on one set of prompts, estimate on the other; one run for each prompt-wise measure.
 
         Hyperparameters are fitted once, to the predictions, which fix a solver's scale; the best steps are each
         measure's own. ``mismatched`` pairs each prompt's hidden states with the targets and the data of another prompt.
+        ``with_details`` finds what only the subject's own table says. ``advance`` hears of every batch, by its length.
         """
-        halves, with_weights = _observe(self, model, selection, estimation, mismatched)
-        looked_at = halves[0].first_prompts(_search_prompts(halves[0]))
+        first, second = (self._half(model, source, mismatched) for source in (selection, estimation))
+        readout = fit_readout(first, self.readout)
+        looked_at = first.first(_search_prompts(first.first(1, readout)), readout)
         solvers = [_best_solver(family, looked_at) for family in self.families]
-        runs = {
-            measure: self._match(measure, solvers, *(with_weights if measure == "weights" else halves))
-            for measure in self.measures
-        }
-        return PipelineResult(
-            selection=with_weights[0], estimation=with_weights[1], answers=halves[1], solvers=solvers, runs=runs
+        choices, selection_held = self._choose_steps(solvers, first, readout, advance)
+        pairs = list(zip(self.families, solvers, strict=True))
+        estimation_sums = Estimation(second, pairs, choices, hold=self.hold, with_details=with_details)
+        for seen in second.seen(readout):
+            estimation_sums.add(seen)
+            _tell(advance, seen)
+        found = estimation_sums.found()
+        return PipelineResult(looked_at=looked_at, selection=selection_held, solvers=solvers, **vars(found))
+
+    def _half(self, model: HookedRegressor, source: PromptSource, mismatched: bool) -> Half:
+        count = min(self.weight_prompts or len(source), len(source) if "weights" in self.measures else self.hold)
+        return Half(
+            model=model,
+            source=source,
+            batch_size=batch_size_for(model, source, self.batch_size),
+            first_column=self.first_column,
+            n_weighed=count if self.with_weights else 0,
+            mismatched=mismatched,
         )
 
-    def _match(
-        self, measure: Promptwise, solvers: Sequence[AbstractSolver], selection: Observed, estimation: Observed
-    ) -> PipelineRun:
-        return PipelineRun(
-            fitted=[
-                _choose_steps(family, solver, selection, estimation, measure)
-                for family, solver in zip(self.families, solvers, strict=True)
-            ],
-            null=estimation.null_similarity(measure).cpu().numpy(),
-            estimation=estimation,
-        )
+    def _choose_steps(
+        self, solvers: Sequence[AbstractSolver], half: Half, readout: Readout, advance: Advance | None
+    ) -> tuple[dict[Promptwise, list[Choice]], Observed | None]:
+        """Every family's best step for each layer, by the mean over the half, and the prompts to be held."""
+        means: dict[Promptwise, list[Tensor]] = {}  # one tensor [layer step] for each family
+        held = Held(self.hold)
+        for seen in half.seen(readout):
+            observed_for = {"errors": (seen.answers, len(half))}
+            if seen.weighed is not None:
+                held.add(seen.weighed)
+                observed_for["weights"] = (seen.weighed, half.n_weighed)
+            for measure in set(self.measures) & observed_for.keys():
+                observed, n_prompts = observed_for[measure]
+                found = [
+                    observed.similarity(solver, family.steps, measure).sum(-1) / n_prompts
+                    for family, solver in zip(self.families, solvers, strict=True)
+                ]
+                before = means.get(measure)
+                means[measure] = found if before is None else [a + b for a, b in zip(before, found, strict=True)]
+            _tell(advance, seen)
+        choices = {
+            measure: [
+                Choice(family=family, solver=solver, best=mean.nan_to_num(nan=-2.0).argmax(dim=1).tolist())
+                for family, solver, mean in zip(self.families, solvers, means[measure], strict=True)
+            ]
+            for measure in self.measures
+        }
+        return choices, held.joined()
 
 
 def skill(similarity: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,57 +146,12 @@ def skill(similarity: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray
 
 def resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bootstrap means over the last axis, prompts: [... prompt] becomes [resample ...]."""
-    weights = resampling_weights(values.shape[-1])
-    return np.moveaxis(values @ weights.T, -1, 0)
+    return probes.resampled_means(np.moveaxis(values, -1, 0)).resampled
 
 
-def _observe(
-    pipeline: Pipeline, model: HookedRegressor, selection: Prompts, estimation: Prompts, mismatched: bool
-) -> tuple[tuple[Observed, Observed], tuple[Observed, Observed]]:
-    """Either half, in full and with induced weights, which may be those of its first prompts alone."""
-    halves = (selection, estimation)
-    asked = [prompts[torch.arange(len(prompts)).roll(1)] if mismatched else prompts for prompts in halves]
-    problems = [problems_of(model, prompts) for prompts in asked]
-    states = [layer_states(model, prompts) for prompts in halves]
-    if pipeline.readout == "native":
-        predictions = [native_predictions(model, state) for state in states]
-        decoder = native_decoder(model)
-    else:
-        kept = slice(pipeline.first_column, None)
-        probes = fit_on_prompts(states[0][:, :, kept], problems[0].targets[:, kept, None].to(states[0].device))
-        predictions = [probes(state)[..., 0] for state in states]
-        decoder = _probe_decoder(probes)
-    ours, other = (
-        Observed(predictions=values.to(problem.targets), problems=problem, first_column=pipeline.first_column)
-        for values, problem in zip(predictions, problems, strict=True)
-    )
-    if not pipeline.with_weights:
-        return (ours, other), (ours, other)
-    count = pipeline.weight_prompts or len(selection) + len(estimation)
-    first, second = (
-        replace(
-            observed.first_prompts(count),
-            weights=sensitivities(model, prompts[:count], decoder).to(observed.problems.targets),
-        )
-        for observed, prompts in zip((ours, other), halves, strict=True)
-    )
-    return (ours, other), (first, second)
-
-
-def _probe_decoder(probes: LinearProbes) -> Decoder:
-    return lambda layer, resid: probes.read(layer, resid)[..., 0]
-
-
-def _choose_steps(
-    family: Family, solver: AbstractSolver, selection: Observed, estimation: Observed, measure: Promptwise
-) -> Fitted:
-    chosen = selection.similarity(solver, family.steps, measure).mean(-1)
-    return Fitted(
-        family=family,
-        solver=solver,
-        best=chosen.nan_to_num(nan=-2.0).argmax(dim=1).tolist(),
-        similarity=estimation.similarity(solver, family.steps, measure).cpu().numpy(),
-    )
+def _tell(advance: Advance | None, seen: Seen) -> None:
+    if advance is not None:
+        advance(by=len(seen.answers))
 
 
 def _search_prompts(observed: Observed) -> int:

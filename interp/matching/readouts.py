@@ -1,21 +1,55 @@
 """What each layer predicts: the hidden states at the predicted points, and readouts of them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens.hook_points import HookPoint
 
 from interp.matching.memory import Remembered, current_memory
 from interp.models.protocol import HookedRegressor
 from interp.solvers import Regressions
-from interp.tasks import Prompts
+from interp.tasks import Prompts, PromptSource, PromptStream
+
+STATE_NUMBERS, ON_GPU = 2**24, 16
+"""Activations that a batch may hold, 64 megabytes in single precision, and how many times as many on a GPU."""
+
+Source = TypeVar("Source", Prompts, PromptStream, PromptSource)
 
 
-def columns_of(model: HookedRegressor, prompts: Prompts) -> Sequence[int] | None:
+def default_batch_size(model: HookedRegressor, prompts: PromptSource) -> int:
+    """As many prompts as have `STATE_NUMBERS` activations, one at least.
+
+    It is a function of the model, its device and the length of the prompts, not of their number. Counted are the
+    residual streams that are kept, of all layers at the predicted points, and of the layer at work, as in a transformer
+    with MLPs of four times its width, twelve vectors for each token and its attention pattern. A context with queries
+    that the model cannot be asked at once counts once for each query.
+    """
+    cfg, at_once = model.cfg, getattr(model, "asks_in_parallel", False)
+    runs = 1 if at_once or prompts.n_queries == 1 else prompts.n_queries
+    n_points = prompts.n_examples + prompts.n_queries // runs
+    n_columns = prompts.n_queries if columns_of(model, prompts) is None else n_points
+    n_tokens = 2 * n_points
+    kept = (cfg.n_layers + 1) * n_columns * cfg.d_model
+    working = runs * n_tokens * (12 * cfg.d_model + cfg.n_heads * n_tokens)
+    on_gpu = isinstance(model, torch.nn.Module) and next(model.parameters()).is_cuda
+    return max(1, STATE_NUMBERS * (ON_GPU if on_gpu else 1) // (kept + working))
+
+
+def batch_size_for(model: HookedRegressor, prompts: PromptSource, batch_size: int | None) -> int:
+    """The batch size asked for, or for None the default one. Raises ValueError for one below 1."""
+    if batch_size is None:
+        return default_batch_size(model, prompts)
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1 prompt, got {batch_size}; leave it out for the default.")
+    return batch_size
+
+
+def columns_of(model: HookedRegressor, prompts: PromptSource) -> Sequence[int] | None:
     """Points that the model's columns are for these prompts, or None where they are the prompts' queries."""
     return range(prompts.n_points) if len(model.predicted_points) > 1 else None
 
@@ -25,20 +59,25 @@ def problems_of(model: HookedRegressor, prompts: Prompts) -> Regressions:
     return Regressions.of(prompts, columns_of(model, prompts))
 
 
-def ask_many_queries(model: HookedRegressor, prompts: Prompts, n_queries: int, seed: int) -> Prompts:
+def ask_many_queries(model: HookedRegressor, prompts: Source, n_queries: int, seed: int) -> Source:
     """Give a model that predicts the query alone ``n_queries`` of them per context; leave all else as it is.
 
     Vectors over columns need several columns. Prompts that carry several queries already are kept.
     """
     if len(model.predicted_points) > 1 or prompts.n_queries > 1 or n_queries == 1:
         return prompts
+    if isinstance(prompts, PromptStream):
+        return prompts.ask(model.task, n_queries, seed)
     return model.task.requery(prompts, n_queries, seed)
 
 
 def layer_states(
-    model: HookedRegressor, prompts: Prompts, *, batch_size: int = 2048
+    model: HookedRegressor, prompts: Prompts, *, batch_size: int | None = None
 ) -> Float[Tensor, "layer prompt column d_model"]:
-    """The residual stream of layers 0 (the embedding) to n_layers, at the positions predictions are read from."""
+    """The residual stream of layers 0 (the embedding) to n_layers, at the positions predictions are read from.
+
+    The model runs on ``batch_size`` prompts at a time, by default as many as `default_batch_size` says.
+    """
     memory = current_memory()
     if memory is None:
         return _layer_states(model, prompts, batch_size)
@@ -49,16 +88,29 @@ def layer_states(
     return states
 
 
-def _layer_states(
-    model: HookedRegressor, prompts: Prompts, batch_size: int
+def states_of_batch(
+    model: HookedRegressor, source: PromptSource, batch: Prompts
 ) -> Float[Tensor, "layer prompt column d_model"]:
+    """The states of one batch of the prompts.
+
+    Where analyses share a memory, those of prompts that are in memory too are computed, and remembered, all at once;
+    those of prompts that are drawn as they are needed never are.
+    """
+    if current_memory() is None or isinstance(source, PromptStream):
+        return _layer_states(model, batch, len(batch))
+    layer_states(model, source)
+    return layer_states(model, batch)
+
+
+def _layer_states(
+    model: HookedRegressor, prompts: Prompts, batch_size: int | None
+) -> Float[Tensor, "layer prompt column d_model"]:
+    size = batch_size_for(model, prompts, batch_size)
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
-        single = _layer_states(model, prompts.one_query_each(), batch_size)
+        single = _layer_states(model, prompts.one_query_each(), size * prompts.n_queries)
         return rearrange(single, "layer (prompt query) 1 d -> layer prompt query d", query=prompts.n_queries)
-    parts = [
-        _states_of_batch(model, prompts[start : start + batch_size]) for start in range(0, len(prompts), batch_size)
-    ]
-    return torch.cat(parts, dim=1)
+    parts = [_states_of_batch(model, batch) for batch in prompts.batches(size)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def hook_names(model: HookedRegressor) -> list[str]:
@@ -112,16 +164,16 @@ def native_readout(model: HookedRegressor) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def model_answers(
-    model: HookedRegressor, prompts: Prompts, *, batch_size: int = 2048
+    model: HookedRegressor, prompts: Prompts, *, batch_size: int | None = None
 ) -> Float[Tensor, "prompt column"]:
     """What the model itself answers, in float64: its predictions at every column of the prompts."""
     if current_memory() is not None and hasattr(model, "decode"):
         return native_readout(model)(layer_states(model, prompts, batch_size=batch_size)[-1]).double()
+    size = batch_size_for(model, prompts, batch_size)
     if prompts.n_queries > 1 and not getattr(model, "asks_in_parallel", False):
-        single = model_answers(model, prompts.one_query_each(), batch_size=batch_size)
+        single = model_answers(model, prompts.one_query_each(), batch_size=size * prompts.n_queries)
         return single.reshape(len(prompts), prompts.n_queries)
-    batches = (prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size))
-    return torch.cat([model(model.tokens(batch), **run_options(batch)) for batch in batches]).double()
+    return torch.cat([model(model.tokens(batch), **run_options(batch)) for batch in prompts.batches(size)]).double()
 
 
 def prompt_losses(model: HookedRegressor, prompts: Prompts) -> Float[np.ndarray, " prompt"]:
@@ -139,7 +191,12 @@ def default_readout(model: HookedRegressor) -> str:
 @torch.no_grad()
 def _states_of_batch(model: HookedRegressor, prompts: Prompts) -> Float[Tensor, "layer prompt column d_model"]:
     tokens = model.tokens(prompts)
-    names = hook_names(model)
-    _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names, **run_options(prompts))
     positions = read_positions(model, prompts, tokens.shape[1])
-    return torch.stack([cache[name][:, positions] for name in names])
+    kept: dict[str, Tensor] = {}
+
+    def keep(activation: Tensor, hook: HookPoint) -> None:
+        kept[hook.name] = activation[:, positions]  # a copy: the other positions are let go
+
+    names = hook_names(model)
+    model.run_with_hooks(tokens, fwd_hooks=[(name, keep) for name in names], **run_options(prompts))
+    return torch.stack([kept[name] for name in names])

@@ -43,9 +43,16 @@ def prediction_r2(
     total is taken about the layer's mean answer.
     """
     centred = layers - layers.mean(dim=(1, 2), keepdim=True)
+    return residual_squares(layers, iterates), centred.square().sum(-1)
+
+
+def residual_squares(
+    layers: Float[Tensor, "layer prompt column"], iterates: Float[Tensor, "step prompt column"]
+) -> Float[Tensor, "layer step prompt"]:
+    """Squared distance between each layer's and each iterate's answers to a prompt."""
     square_norm = layers.square().sum(-1)[:, None] + iterates.square().sum(-1)
     residual = square_norm - 2 * torch.einsum("lpc,spc->lsp", layers, iterates)
-    return residual.clamp(min=0), centred.square().sum(-1)
+    return residual.clamp(min=0)
 
 
 def _cosines(a: Tensor, b: Tensor, floor: Float[Tensor, " prompt"]) -> Float[Tensor, "layer step prompt"]:

@@ -4,21 +4,26 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from einops import einsum, rearrange
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
 from interp.models.config import Attention as Kind
 from interp.models.config import TransformerConfig
+from interp.models.hooks import QuietHookPoint, is_hooked
+
+NARROW = 32
+"""Width of all heads together below which a product of their own for queries, keys and values each is faster. Models
+of narrower streams are compiled for one core, too."""
 
 
-def is_hooked(module: nn.Module) -> bool:
-    """Whether anyone looks at the module or at a part of it, through TransformerLens's hooks or PyTorch's own."""
-    return any(
-        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
-        for part in module.modules()
-    )
+def affine(
+    x: Float[Tensor, "*axes in_width"], weight: Float[Tensor, "in_width out_width"], bias: Tensor | None = None
+) -> Float[Tensor, "*axes out_width"]:
+    """``x W + b``, the bias added by the product's own kernel."""
+    if bias is None:
+        return x @ weight
+    return torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight).view(*x.shape[:-1], -1)
 
 
 class Attention(nn.Module):
@@ -44,30 +49,40 @@ class Attention(nn.Module):
             self.b_V = nn.Parameter(torch.zeros(cfg.n_heads, cfg.d_head))
             self.b_O = nn.Parameter(torch.zeros(cfg.d_model))
         self.has_bias = cfg.bias
-        self.hook_q = HookPoint()  # [prompt pos head d_head]
-        self.hook_k = HookPoint()  # [prompt pos head d_head]
-        self.hook_v = HookPoint()  # [prompt pos head d_head]
-        self.hook_attn_scores = HookPoint()  # [prompt head query_pos key_pos]
-        self.hook_pattern = HookPoint()  # [prompt head query_pos key_pos]
-        self.hook_z = HookPoint()  # [prompt pos head d_head]
+        self.hook_q = QuietHookPoint()  # [prompt pos head d_head]
+        self.hook_k = QuietHookPoint()  # [prompt pos head d_head]
+        self.hook_v = QuietHookPoint()  # [prompt pos head d_head]
+        self.hook_attn_scores = QuietHookPoint()  # [prompt head query_pos key_pos]
+        self.hook_pattern = QuietHookPoint()  # [prompt head query_pos key_pos]
+        self.hook_z = QuietHookPoint()  # [prompt pos head d_head]
 
     def forward(
-        self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, only_queries: bool = False
+        self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, kept: slice | None = None
     ) -> Float[Tensor, "prompt kept_pos d_model"]:
         """What the layer adds to the stream. The last ``n_queries`` positions are queries.
 
-        With ``only_queries`` (no causal mask, no hooks) the answer covers those positions alone.
+        With ``kept`` (which takes that nobody hooks the layer) the answer covers those positions alone.
         """
-        q = self.hook_q(self._project(resid[:, -n_queries:] if only_queries else resid, "Q"))
-        k = self.hook_k(self._project(resid, "K"))
-        v = self.hook_v(self._project(resid, "V"))
         n_keys = resid.shape[1] if self.query_in_context else resid.shape[1] - n_queries
-        if is_hooked(self.hook_attn_scores) or is_hooked(self.hook_pattern):
+        if kept is not None and not self.causal:
+            asking, context = resid[:, kept], resid[:, :n_keys]
+            if self.kind == "linear" and not self.has_bias and asking.shape[1] * self.n_heads < n_keys:
+                return self._ask(asking, context)
+            context = context.contiguous()
+            q, k, v = self._project(asking, "Q"), self._project(context, "K"), self._project(context, "V")
+        else:
+            q, k, v = self._project_at_once(resid)
+        if is_hooked(self.hook_q, self.hook_k, self.hook_v):
+            # A hook may change what it is given in place, which autograd does not allow of parts of one product.
+            q, k, v = q.clone(), k.clone(), v.clone()
+        q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
+        if is_hooked(self.hook_attn_scores, self.hook_pattern):
             z = self._attend_in_the_open(q, k, v, n_keys)
         else:
             z = self._attend(q, k[:, :n_keys], v[:, :n_keys])
-        out = self.hook_z(z).flatten(2) @ self.W_O.flatten(0, 1)
-        return out + self.b_O if self.has_bias else out
+        if kept is not None and self.causal:  # the mask goes by position, so that every query has to be there
+            z = z[:, kept]
+        return self._put_out(self.hook_z(z))
 
     def forward_alone(
         self,
@@ -80,7 +95,7 @@ class Attention(nn.Module):
 
         For causal models: with the layer's own keys and values it is what `forward` adds there. No hook is called.
         """
-        q, k, v = (self._project(resid, which) for which in ("Q", "K", "V"))
+        q, k, v = self._project_at_once(resid)
         before = self.scale * einsum(q, keys, "prompt own head i, prompt key head i -> prompt head own key")
         own_position = torch.tensor(positions, device=resid.device)
         out_of_sight = float("-inf") if self.kind == "softmax" else 0.0
@@ -92,13 +107,33 @@ class Attention(nn.Module):
         pattern = self._pattern(torch.cat([before, own[..., None]], dim=-1))
         z = self._weigh(pattern[..., :-1], values)
         z = z + einsum(pattern[..., -1], v, "prompt head own, prompt own head i -> prompt own head i")
-        out = z.flatten(2) @ self.W_O.flatten(0, 1)
-        return out + self.b_O if self.has_bias else out
+        return self._put_out(z)
+
+    def _project_at_once(self, resid: Tensor) -> tuple[Float[Tensor, "prompt pos head d_head"], ...]:
+        """Queries, keys and values, from one product where that is faster."""
+        if self.W_Q.shape[0] * self.W_Q.shape[2] < NARROW:
+            return self._project(resid, "Q"), self._project(resid, "K"), self._project(resid, "V")
+        weight = torch.cat([self.W_Q.transpose(0, 1), self.W_K.transpose(0, 1), self.W_V.transpose(0, 1)], dim=1)
+        bias = torch.cat([self.b_Q, self.b_K, self.b_V]).flatten() if self.has_bias else None
+        out = affine(resid, weight.flatten(1), bias)
+        return out.view(*resid.shape[:2], *weight.shape[1:]).split(self.n_heads, dim=2)
 
     def _project(self, resid: Tensor, which: Literal["Q", "K", "V"]) -> Float[Tensor, "prompt pos head d_head"]:
-        weight = rearrange(getattr(self, f"W_{which}"), "head d_model d_head -> d_model (head d_head)")
-        out = rearrange(resid @ weight, "prompt pos (head d_head) -> prompt pos head d_head", head=self.n_heads)
-        return out + getattr(self, f"b_{which}") if self.has_bias else out
+        weight = getattr(self, f"W_{which}").transpose(0, 1)
+        bias = getattr(self, f"b_{which}").flatten() if self.has_bias else None
+        return affine(resid, weight.flatten(1), bias).view(*resid.shape[:2], *weight.shape[1:])
+
+    def _put_out(self, z: Float[Tensor, "prompt pos head d_head"]) -> Float[Tensor, "prompt pos d_model"]:
+        return affine(z.flatten(2), self.W_O.flatten(0, 1), self.b_O if self.has_bias else None)
+
+    def _ask(
+        self, asking: Float[Tensor, "prompt query d_model"], context: Float[Tensor, "prompt key d_model"]
+    ) -> Float[Tensor, "prompt query d_model"]:
+        """Linear attention for few queries. They go to the context, as x W_Q W_K^T, and no key or value is formed."""
+        carried = einsum(self._project(asking, "Q"), self.W_K, "prompt query head i, head d i -> prompt head query d")
+        met = carried.flatten(1, 2) @ context.transpose(1, 2) @ context  # [prompt (head query) d_model]
+        met = met.view(carried.shape)
+        return einsum(met, self.W_V @ self.W_O, "prompt head query d, head d e -> prompt query e")
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "prompt pos head d_head"]:
         """Attention by the cheapest route, for when nobody looks at scores or pattern."""
@@ -114,8 +149,8 @@ class Attention(nn.Module):
             return z.transpose(1, 2)
         if self.kind == "linear" and not self.causal:
             # Without a mask or a nonlinearity the products associate: keys meet values first, whatever the length.
-            memory = einsum(k, v, "prompt key head i, prompt key head j -> prompt head i j")
-            return einsum(q, memory, "prompt pos head i, prompt head i j -> prompt pos head j")
+            memory = k.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # [prompt head d_head d_head]
+            return (q.transpose(1, 2) @ memory).transpose(1, 2)
         return self._weigh(self._pattern(self._scores(q, k)), v)
 
     def _attend_in_the_open(self, q: Tensor, k: Tensor, v: Tensor, n_keys: int) -> Tensor:
@@ -125,7 +160,11 @@ class Attention(nn.Module):
 
     def _scores(self, q: Tensor, k: Tensor, n_keys: int | None = None) -> Float[Tensor, "prompt head query key"]:
         """Scaled products of queries and keys; keys out of sight get what the pattern turns into 0."""
-        scores = self.scale * einsum(q, k, "prompt query head i, prompt key head i -> prompt head query key")
+        scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1)
+        if self.scale != 1:
+            scores = self.scale * scores
+        if not self.causal and n_keys in (None, k.shape[1]):
+            return scores
         position = torch.arange(k.shape[1], device=k.device)
         visible = (position < (k.shape[1] if n_keys is None else n_keys)).expand(q.shape[1], -1)
         if self.causal:
@@ -138,4 +177,4 @@ class Attention(nn.Module):
         return scores.relu() if self.kind == "relu" else scores
 
     def _weigh(self, pattern: Tensor, v: Tensor) -> Float[Tensor, "prompt query head d_head"]:
-        return einsum(pattern, v, "prompt head query key, prompt key head i -> prompt query head i")
+        return (pattern @ v.transpose(1, 2)).transpose(1, 2)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
-from interp.models.attention import Attention, is_hooked
+from interp.models.attention import Attention, affine
 from interp.models.config import Attention as Kind
 from interp.models.config import TransformerConfig
+from interp.models.hooks import QuietHookPoint, is_hooked
 
 
 class LayerNorm(nn.Module):
@@ -21,8 +21,8 @@ class LayerNorm(nn.Module):
         super().__init__()
         self.w = nn.Parameter(torch.ones(d_model))
         self.b = nn.Parameter(torch.zeros(d_model))
-        self.hook_scale = HookPoint()  # [prompt pos 1]
-        self.hook_normalized = HookPoint()  # [prompt pos d_model]
+        self.hook_scale = QuietHookPoint()  # [prompt pos 1]
+        self.hook_normalized = QuietHookPoint()  # [prompt pos d_model]
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Normalise over the last axis."""
@@ -44,13 +44,13 @@ class MLP(nn.Module):
         self.b_in = nn.Parameter(torch.zeros(cfg.d_mlp))
         self.W_out = nn.Parameter(torch.empty(cfg.d_mlp, cfg.d_model))
         self.b_out = nn.Parameter(torch.zeros(cfg.d_model))
-        self.hook_pre = HookPoint()  # [prompt pos d_mlp]
-        self.hook_post = HookPoint()  # [prompt pos d_mlp]
+        self.hook_pre = QuietHookPoint()  # [prompt pos d_mlp]
+        self.hook_post = QuietHookPoint()  # [prompt pos d_mlp]
 
     def forward(self, x: Float[Tensor, "prompt pos d_model"]) -> Float[Tensor, "prompt pos d_model"]:
         """What the MLP adds to the stream."""
-        pre = self.hook_pre(x @ self.W_in + self.b_in)
-        return self.hook_post(self._activate(pre)) @ self.W_out + self.b_out
+        pre = self.hook_pre(affine(x, self.W_in, self.b_in))
+        return affine(self.hook_post(self._activate(pre)), self.W_out, self.b_out)
 
     def _activate(self, pre: Tensor) -> Tensor:
         match self.activation:
@@ -83,9 +83,9 @@ class FeatureReadIn(nn.Module):
         self.W_out = nn.Parameter(torch.empty(n_hidden, n_features))
         self.b_out = nn.Parameter(torch.zeros(n_features))
         self.W_start = nn.Parameter(torch.empty(n_features, 1))
-        self.hook_pre = HookPoint()  # [prompt pos hidden]
-        self.hook_post = HookPoint()  # [prompt pos hidden]
-        self.hook_features = HookPoint()  # [prompt pos feature]
+        self.hook_pre = QuietHookPoint()  # [prompt pos hidden]
+        self.hook_post = QuietHookPoint()  # [prompt pos hidden]
+        self.hook_features = QuietHookPoint()  # [prompt pos feature]
 
     def forward(self, tokens: Float[Tensor, "prompt pos d_token"]) -> Float[Tensor, "prompt pos d_model"]:
         """The embedding of every token."""
@@ -106,23 +106,23 @@ class Block(nn.Module):
         self.clamp = cfg.clamp
         self.ln1: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
         self.attn = Attention(cfg, kind)
-        self.hook_resid_pre = HookPoint()  # [prompt pos d_model], as all below
-        self.hook_attn_out = HookPoint()
-        self.hook_resid_mid = HookPoint()
+        self.hook_resid_pre = QuietHookPoint()  # [prompt pos d_model], as all below
+        self.hook_attn_out = QuietHookPoint()
+        self.hook_resid_mid = QuietHookPoint()
         self.mlp: MLP | None = None
         if cfg.mlp != "none":
             self.ln2: nn.Module = LayerNorm(cfg.d_model) if cfg.layer_norm else nn.Identity()
             self.mlp = MLP(cfg)
-            self.hook_mlp_out = HookPoint()
-        self.hook_resid_post = HookPoint()
+            self.hook_mlp_out = QuietHookPoint()
+        self.hook_resid_post = QuietHookPoint()
 
     def forward(
-        self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, only_queries: bool = False
+        self, resid: Float[Tensor, "prompt pos d_model"], n_queries: int, kept: slice | None = None
     ) -> Float[Tensor, "prompt kept_pos d_model"]:
-        """The stream after the block, at the last ``n_queries`` positions alone if ``only_queries``."""
+        """The stream after the block, at the positions ``kept`` alone if they are given (see `Attention.forward`)."""
         resid = self.hook_resid_pre(resid)
-        attn_out = self.hook_attn_out(self.attn(self.ln1(resid), n_queries, only_queries))
-        resid = self.hook_resid_mid(self._add(resid[:, -n_queries:] if only_queries else resid, attn_out))
+        attn_out = self.hook_attn_out(self.attn(self.ln1(resid), n_queries, kept))
+        resid = self.hook_resid_mid(self._add(resid if kept is None else resid[:, kept], attn_out))
         if self.mlp is not None:
             resid = self._add(resid, self.hook_mlp_out(self.mlp(self.ln2(resid))))
         return self.hook_resid_post(resid)

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from interp.models.any_model import AnyModel
-from interp.models.attention import is_hooked
+from interp.models.attention import NARROW
+from interp.models.hooks import is_hooked
 from interp.models.regressor import RegressionModel
 
 
@@ -22,9 +23,19 @@ def compile_model(model: AnyModel) -> None:
             f"Only models of in-context regression are compiled, this is a {type(model).__name__}; leave compile out."
         )
     eager = model._call_impl
-    compiled = torch.compile(eager, mode="reduce-overhead" if _on_cuda(model) else None)
+    compiled = torch.compile(eager, options=compiler_options(next(model.parameters()).device, model.cfg.d_model))
     # What torch.nn.Module.compile sets; a module's own call looks here first, and copies leave it out.
     model._compiled_call_impl = _unless_hooked(model, eager, compiled)
+
+
+def compiler_options(device: torch.device, d_model: int) -> dict[str, Any]:
+    """What torch.compile is told: on CUDA to use graphs, on the CPU to leave narrow models to one core.
+
+    Over two cores the CPU's code for streams of a dozen coordinates takes five times as long, most of it at barriers.
+    """
+    if device.type == "cuda":
+        return {"triton.cudagraphs": True}
+    return {"cpp.threads": 1} if d_model < NARROW else {}
 
 
 def is_compiled(model: torch.nn.Module) -> bool:
@@ -42,7 +53,3 @@ def _unless_hooked(
         return compiled(*args, **kwargs)
 
     return call
-
-
-def _on_cuda(model: RegressionModel) -> bool:
-    return next(model.parameters()).device.type == "cuda"

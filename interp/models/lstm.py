@@ -6,9 +6,9 @@ from typing import Self, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
 from interp._seeds import make_generator
+from interp.models.hooks import QuietHookPoint
 from interp.models.lstm_config import LSTMConfig
 from interp.models.regressor import RegressionModel
 from interp.tasks import Task
@@ -19,14 +19,14 @@ class LSTMBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.hook_resid_pre = HookPoint()  # [prompt pos d_model]
+        self.hook_resid_pre = QuietHookPoint()  # [prompt pos d_model]
         self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.hook_resid_post = HookPoint()  # [prompt pos d_model]
+        self.hook_resid_post = QuietHookPoint()  # [prompt pos d_model]
 
     def forward(self, below: Float[Tensor, "prompt pos d_model"]) -> Float[Tensor, "prompt pos d_model"]:
         """The hidden state at every position, which takes the place of a residual stream."""
         hidden, _ = self.lstm(self.hook_resid_pre(below))
-        return cast(Tensor, self.hook_resid_post(hidden))
+        return self.hook_resid_post(hidden)
 
 
 class RegressionLSTM(RegressionModel):
@@ -42,7 +42,7 @@ class RegressionLSTM(RegressionModel):
         super().__init__(cfg, task)
         self.W_E = nn.Parameter(torch.empty(cfg.d_token, cfg.width))
         self.b_E = nn.Parameter(torch.empty(cfg.width))
-        self.hook_embed = HookPoint()  # [prompt pos d_model]
+        self.hook_embed = QuietHookPoint()  # [prompt pos d_model]
         self.blocks = cast(Sequence[LSTMBlock], nn.ModuleList(LSTMBlock(cfg.width) for _ in range(cfg.n_layers)))
         self.W_U = nn.Parameter(torch.empty(cfg.width, 1))
         self.b_U = nn.Parameter(torch.empty(1))

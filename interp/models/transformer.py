@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens import FactoredMatrix
-from transformer_lens.hook_points import HookPoint
 
 from interp._seeds import make_generator
-from interp.models.attention import is_hooked
+from interp.models.attention import affine
 from interp.models.blocks import Block, FeatureReadIn, LayerNorm
 from interp.models.config import TransformerConfig
 from interp.models.descent import write_descent
+from interp.models.hooks import QuietHookPoint, is_hooked
 from interp.models.positions import sinusoids
 from interp.models.regressor import RegressionModel
 from interp.tasks import Task
@@ -34,9 +34,9 @@ class RegressionTransformer(RegressionModel):
                 self.b_E = nn.Parameter(torch.zeros(cfg.d_model - cfg.d_pos))
         if cfg.positions == "learned":
             self.W_pos = nn.Parameter(torch.empty(cfg.n_ctx, cfg.d_pos or cfg.d_model))
-        self.hook_embed = HookPoint()  # [prompt pos d_model]
+        self.hook_embed = QuietHookPoint()  # [prompt pos d_model]
         if cfg.positions != "none":
-            self.hook_pos_embed = HookPoint()  # [prompt pos d_model]
+            self.hook_pos_embed = QuietHookPoint()  # [prompt pos d_model]
         # The cast says what the list holds; PyTorch's annotations know it as a list of any modules.
         self.blocks = cast(Sequence[Block], nn.ModuleList(Block(cfg, kind) for kind in cfg.attention_kinds))
         if cfg.looped:
@@ -66,16 +66,14 @@ class RegressionTransformer(RegressionModel):
         self, resid: Float[Tensor, "prompt pos d_model"], layer: int, n_queries: int = 1
     ) -> Float[Tensor, "prompt point"]:
         """Predict from the stream that enters block ``layer`` (0, 1, ...), as `forward` does from layer 0's."""
-        n_pos = resid.shape[1]
+        predicted = slice(None, None, 2) if self._predicts_every_point else slice(-n_queries, None)
         *inner, last = self.blocks[layer:]
         for block in inner:
             resid = block(resid, n_queries)
-        if not self.cfg.causal and not is_hooked(last) and not is_hooked(self.ln_final):
-            # Only the queries are read out, and without a causal mask they stand last: the final layer's other
-            # outputs matter to nobody unless a hook looks at them.
-            return self.decode(last(resid, n_queries, only_queries=True))
-        resid = self.ln_final(last(resid, n_queries))
-        return self._read_out(resid[:, self.prediction_positions(n_pos, n_queries)])
+        if not is_hooked(last, self.ln_final):
+            # The final layer's other outputs matter to nobody unless a hook looks at them.
+            return self.decode(last(resid, n_queries, kept=predicted))
+        return self._read_out(self.ln_final(last(resid, n_queries))[:, predicted])
 
     def states_alone(self, tokens: Float[Tensor, "prompt pos d_token"]) -> list[Float[Tensor, "prompt point d_model"]]:
         """The stream of layers 0 to n_layers at the predicted points, each a function of its own token alone.
@@ -169,10 +167,10 @@ class RegressionTransformer(RegressionModel):
         if self.cfg.read_in == "mlp":
             return cast(Tensor, self.read_in(tokens))
         if self.cfg.read_in == "linear":
-            tokens = tokens @ self.W_E
-            if self.cfg.bias:
-                tokens = tokens + self.b_E
-        return nn.functional.pad(tokens, (0, self.cfg.d_pos))
+            tokens = affine(tokens, self.W_E, self.b_E if self.cfg.bias else None)
+        elif not self.cfg.d_pos and is_hooked(self.hook_embed, self.blocks[0]):
+            return tokens.clone()  # a hook may write into the stream, which is not to reach the caller's tokens
+        return nn.functional.pad(tokens, (0, self.cfg.d_pos)) if self.cfg.d_pos else tokens
 
     def _encode_positions(self, tokens: Tensor) -> Float[Tensor, "prompt pos d_model"]:
         cfg = self.cfg

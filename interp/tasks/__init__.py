@@ -11,6 +11,7 @@ from interp.tasks.prompts import Prompts
 from interp.tasks.queries import QueryLaw
 from interp.tasks.repeated_tokens import RepeatedTokens, TokenSequences
 from interp.tasks.sine import SineWaves
+from interp.tasks.stream import PromptSource, PromptStream
 from interp.tasks.task import Task
 from interp.tasks.tokens import TokenLayout
 from interp.tasks.trees import DecisionTrees
@@ -25,6 +26,8 @@ __all__ = [
     "InputLaw",
     "Isotropic",
     "LinearRegression",
+    "PromptSource",
+    "PromptStream",
     "Prompts",
     "QueryLaw",
     "ReluNetworks",

@@ -26,7 +26,7 @@ def draw_inputs(
     16.7, nor does a Laplace draw, the difference of two.
     """
     if law == "uniform":
-        return torch.rand(shape, generator=generator).sub_(0.5)
+        return torch.empty(shape).uniform_(-0.5, 0.5, generator=generator)
     if law == "gaussian":
         return torch.randn(shape, generator=generator)
     if law == "exponential":

@@ -1,5 +1,6 @@
 """A batch of in-context problems."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -85,6 +86,31 @@ class Prompts:
             function=None if self.function is None else self.function[index],
         )
 
+    @classmethod
+    def join(cls, parts: "Sequence[Prompts]") -> "Prompts":
+        """Batches of prompts of one kind, one after the other, as one batch."""
+        if len(parts) == 1:
+            return parts[0]
+
+        def joined(name: str) -> Tensor | None:
+            values = [getattr(part, name) for part in parts]
+            return None if values[0] is None else torch.cat(values)
+
+        return cls(
+            xs=torch.cat([part.xs for part in parts]),
+            ys=torch.cat([part.ys for part in parts]),
+            w=joined("w"),
+            n_queries=parts[0].n_queries,
+            input_map=joined("input_map"),
+            function=joined("function"),
+        )
+
+    def batches(self, size: int) -> Iterator[Self]:
+        """All prompts in order, at most ``size`` of them at a time. Raises ValueError for a size below 1."""
+        if size < 1:
+            raise ValueError(f"A batch holds at least one prompt, got a batch size of {size}; give 1 or more.")
+        return (self[start : start + size] for start in range(0, len(self), size))
+
     @property
     def n_points(self) -> int:
         """Number of points of each prompt, queries included."""
@@ -105,11 +131,7 @@ class Prompts:
 
         Raises ValueError for fewer than 4 prompts: an interval over prompts needs at least 2 in each half.
         """
-        if len(self) < 4:
-            raise ValueError(
-                f"A split into a selection and an estimation half needs at least 4 prompts, got {len(self)}. "
-                "Sample more prompts."
-            )
+        check_halves(len(self))
         middle = len(self) // 2
         return self[:middle], self[middle:]
 
@@ -158,4 +180,13 @@ class Prompts:
             w=move(self.w),
             input_map=move(self.input_map),
             function=move(self.function),
+        )
+
+
+def check_halves(n_prompts: int) -> None:
+    """Refuse to split fewer than 4 prompts into halves. Raises ValueError."""
+    if n_prompts < 4:
+        raise ValueError(
+            f"A split into a selection and an estimation half needs at least 4 prompts, got {n_prompts}. "
+            "Sample more prompts."
         )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Self
 
@@ -39,6 +39,8 @@ class Ensemble:
         self._device, self._precision = device, precision
         # Generators of the CPU take one core each, a GPU is fed by one.
         self._threads = ThreadPoolExecutor(1 if device.type == "cuda" else os.cpu_count() or 1)
+        self._ahead_of = -1
+        self._ahead: dict[int, Future[tuple[Tensor, Tensor]]] = {}
         if compile:
             self.stack.compile()
 
@@ -46,11 +48,15 @@ class Ensemble:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the threads go."""
         self._threads.shutdown()
 
     def update(self, step: int) -> Float[Tensor, " member"]:
         """Update every member; returns the losses before."""
-        tokens, ys = zip(*self._threads.map(lambda seed: self._batch(seed, step), self.seeds), strict=True)
+        tokens, ys = zip(*self._drawn(step), strict=True)
         with computing_in(self._precision, self._device), _kernels(self._device):
             gradients, losses = self.stack.gradients(torch.stack(tokens), torch.stack(ys))
         self.stack.update(gradients, self._recipe.lr_at(step))
@@ -66,6 +72,16 @@ class Ensemble:
         model: RegressionModel = build_model(self._recipe.model, self._recipe.task)
         read_named_weights(model, self.stack.weights_of(member), f"Seed {self.seeds[member]}")
         return model
+
+    def _drawn(self, step: int) -> list[tuple[Tensor, Tensor]]:
+        """What each seed trains on; meanwhile the threads draw for the update after."""
+        ahead = self._ahead if self._ahead_of == step else self._draw(step)
+        batches = [ahead[seed].result() for seed in self.seeds]
+        self._ahead_of, self._ahead = step + 1, self._draw(step + 1) if step + 1 < self._recipe.steps else {}
+        return batches
+
+    def _draw(self, step: int) -> dict[int, Future[tuple[Tensor, Tensor]]]:
+        return {seed: self._threads.submit(self._batch, seed, step) for seed in self.seeds}
 
     def _batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         prompts = training_prompts(self._recipe, seed, step, self._device)

@@ -1,6 +1,7 @@
 """The training loop."""
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def train(
     had had the whole batch; the first process writes.
 
     Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe, seed or
-    precision, a precision that the device lacks, a language model to compile and more processes than a batch has
-    prompts, DivergedError when the loss stops being finite.
+    precision, a folder that another process trains into, a precision that the device lacks, a language model to compile
+    and more processes than a batch has prompts, DivergedError when the loss stops being finite.
     """
     team = Team(device)
     check_precision(precision, team.device)
@@ -79,20 +80,30 @@ def train(
     folder = None if out is None else Path(out)
     model = on_device(build_model(recipe.model, recipe.task, seed=seed), team.device)
     optimizer = make_optimizer(trained_parameters(model, recipe), recipe)
-    start = 0
-    if folder is not None:
-        start = team.led(lambda: open_run(folder, recipe, seed, precision=precision, resume=resume, force=force))
-        if is_finished(folder):
-            return on_device(load_folder(folder), team.device)
-        if start > 0:
-            restore_checkpoint(folder, start, model, optimizer)
-        elif team.leads:
-            save_checkpoint(folder, 0, model, optimizer, keep_every=recipe.keep_every)
-    metrics = MetricsLog(folder, before_step=start) if folder is not None and team.leads else None
-    if compile:
-        compile_model(model)
-    learning = Learning(model, team.learner(model), optimizer, recipe, seed, precision, team)
-    with track(f"train {recipe.name} seed {seed}", total=recipe.steps, start=start) as tracker:
+    with ExitStack() as held:
+        start = 0
+        if folder is not None:
+            opened = open_run(folder, recipe, seed, precision=precision, resume=resume, force=force)
+            start = team.led(lambda: held.enter_context(opened))
+            if is_finished(folder):
+                return on_device(load_folder(folder), team.device)
+            if start > 0:
+                restore_checkpoint(folder, start, model, optimizer)
+        if compile:
+            compile_model(model)
+        _run(Learning(model, team.learner(model), optimizer, recipe, seed, precision, team), start, folder)
+    model.info = trained_info(model, recipe, seed, folder)
+    return model
+
+
+def _run(learning: Learning, start: int, folder: Path | None) -> None:
+    """Do the updates from ``start`` on; the process that leads writes them down, and the model at the end."""
+    model, optimizer, recipe, team = learning.model, learning.optimizer, learning.recipe, learning.team
+    written = folder if team.leads else None
+    if written is not None and start == 0:
+        save_checkpoint(written, 0, model, optimizer, keep_every=recipe.keep_every)
+    metrics = None if written is None else MetricsLog(written, before_step=start)
+    with track(f"train {recipe.name} seed {learning.seed}", total=recipe.steps, start=start) as tracker:
         note = ""
         for step in range(start, recipe.steps):
             loss = _update(learning, step)
@@ -104,12 +115,10 @@ def train(
                     metrics.write({"step": step, "loss": value, "lr": recipe.lr_at(step)})
                 note = f"loss {value:.4f}"
             tracker.advance(note)
-            if saves and folder is not None and team.leads:
-                save_checkpoint(folder, step + 1, model, optimizer, keep_every=recipe.keep_every)
-    if folder is not None and team.leads:
-        save_folder(folder, model, recipe=to_record(recipe), seed=seed, precision=precision)
-    model.info = trained_info(model, recipe, seed, folder)
-    return model
+            if saves and written is not None:
+                save_checkpoint(written, step + 1, model, optimizer, keep_every=recipe.keep_every)
+    if written is not None:
+        save_folder(written, model, recipe=to_record(recipe), seed=learning.seed, precision=learning.precision)
 
 
 def trained_parameters(model: AnyModel, recipe: AnyRecipe) -> list[torch.nn.Parameter]:

@@ -1,12 +1,14 @@
 """The folder of a run: made ready, checked and cleared."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from interp._precision import Precision
 from interp._records import from_record, to_record
-from interp.models.folders import WEIGHTS, is_run_folder, read_config, write_config
+from interp.models.folders import CONFIG, WEIGHTS, is_run_folder, read_config, write_config
 from interp.training.checkpoints import checkpoint_path, checkpoint_steps
 from interp.training.metrics import METRICS
 from interp.training.recipe import AnyRecipe
@@ -26,6 +28,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
         )
 
 
+@contextmanager
 def open_run(
     folder: Path,
     recipe: AnyRecipe,
@@ -34,14 +37,47 @@ def open_run(
     precision: Precision = "fp32",
     resume: bool = False,
     force: bool = False,
-) -> int:
-    """Make the folder ready and return the number of updates already done there.
+) -> Iterator[int]:
+    """Make the folder ready, and hold it; the number of updates already done there.
 
-    ``resume`` goes on from the last checkpoint there, ``force`` replaces a run. Raises FileExistsError for a folder
-    that is taken, ValueError for both at once and for a resumed run of another recipe, seed or precision.
+    ``resume`` goes on from the last checkpoint there, ``force`` replaces a run. While the context lasts no other
+    process can open the folder, and when the process dies, however it does, others can. Raises FileExistsError for a
+    folder that is taken, ValueError for both at once, for a resumed run of another recipe, seed or precision, and for
+    a folder that another process holds.
     """
     if resume and force:
         raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
+    with ExitStack() as stack:
+        there = folder.is_dir()
+        if there:
+            stack.enter_context(_held(folder))
+        start = _make_ready(folder, recipe, seed, precision=precision, resume=resume, force=force)
+        if not there:
+            stack.enter_context(_held(folder))
+        yield start
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock the folder itself, which leaves no file behind. Raises ValueError where another process has."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ValueError(
+            f"Another process is training into {folder}; wait until it ends, or give another --out."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_ready(folder: Path, recipe: AnyRecipe, seed: int, *, precision: Precision, resume: bool, force: bool) -> int:
+    """Check, clear or begin the folder; returns the number of updates already done there."""
+    for scratch in folder.glob(f".{CONFIG}.*"):
+        scratch.unlink()  # of a process that died while it wrote the first file
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not resume:
         if not is_run_folder(folder):

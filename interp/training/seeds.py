@@ -1,6 +1,7 @@
 """Many seeds of one recipe, each into a run folder of its own."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,19 @@ def train_ensemble(
     if launched() > 1:
         raise ValueError("An ensemble trains in one process; start it without `accelerate launch`.")
     runs = [Run(recipe, seed, Path(folder) / run_name(recipe, seed)) for seed in seeds]
-    groups: dict[int, list[Run]] = {}
-    for run in runs:
-        start = open_run(run.folder, recipe, run.seed, precision=precision, resume=resume, force=force)
-        if not is_finished(run.folder):
-            groups.setdefault(start, []).append(run)
     failures: dict[int, str] = {}
-    for start, group in sorted(groups.items()):
-        members = [_member(recipe, run, start, device) for run in group]
-        own = [run.seed for run in group]
-        with Ensemble(recipe, own, members, device=device, precision=precision, compile=compile) as ensemble:
-            failures |= _train_group(recipe, group, start, ensemble, precision)
+    with ExitStack() as held:
+        groups: dict[int, list[Run]] = {}
+        for run in runs:
+            opened = open_run(run.folder, recipe, run.seed, precision=precision, resume=resume, force=force)
+            start = held.enter_context(opened)
+            if not is_finished(run.folder):
+                groups.setdefault(start, []).append(run)
+        for start, group in sorted(groups.items()):
+            members = [_member(recipe, run, start, device) for run in group]
+            own = [run.seed for run in group]
+            with Ensemble(recipe, own, members, device=device, precision=precision, compile=compile) as ensemble:
+                failures |= _train_group(recipe, group, start, ensemble, precision)
     return [Run(run.recipe, run.seed, run.folder, failures.get(run.seed, "")) for run in runs]
 
 
@@ -97,7 +100,8 @@ def train_seeds(
     check_seeds(seeds)
     for seed in seeds:
         own = Path(folder) / run_name(recipe, seed)
-        open_run(own, recipe, seed, precision=precision, resume=resume, force=force)
+        with open_run(own, recipe, seed, precision=precision, resume=resume, force=force):
+            pass  # each is checked, and begun, before any is trained
     wanted = [(recipe, seed) for seed in seeds]
     return train_many(wanted, folder, device=str(device), precision=precision, compile=compile)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from interp.models.compiled import compiler_options
 from interp.models.folders import named_parameters
 from interp.models.regressor import RegressionModel
 from interp.training.loop import make_optimizer, trained_parameters
@@ -56,11 +57,9 @@ class Stack:
         return len(next(iter(self._trained.values())))
 
     def compile(self) -> None:
-        """Compile losses and gradients; on CUDA with CUDA graphs."""
-        on_cuda = next(iter(self._trained.values())).device.type == "cuda"
-        self._losses_and_gradients = torch.compile(
-            self._losses_and_gradients, mode="reduce-overhead" if on_cuda else None
-        )
+        """Compile losses and gradients, as `compile_model` does a model."""
+        device, width = next(iter(self._trained.values())).device, self._model.cfg.d_model
+        self._losses_and_gradients = torch.compile(self._losses_and_gradients, options=compiler_options(device, width))
 
     def gradients(
         self, tokens: Float[Tensor, "member prompt pos d_token"], ys: Float[Tensor, "member prompt point"]

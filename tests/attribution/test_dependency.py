@@ -12,8 +12,9 @@ from torch.testing import assert_close
 
 import interp
 from interp.attribution import dependency, dependency_profile, token_dependencies, token_dependency
+from interp.attribution.dependency import default_prompts
 from interp.models import RegressionTransformer
-from interp.tasks import Prompts
+from interp.tasks import Prompts, PromptStream
 from tests.errors import raises_exactly
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
@@ -60,7 +61,7 @@ def test_the_map_of_a_layer_is_the_mean_of_its_prompts_norms(options):
     model = tiny_model(**options)
     prompts = model.task.sample(3, seed=1)
     for layer, norms in enumerate(token_dependencies(model, prompts)):
-        assert torch.equal(token_dependency(model, prompts, layer), norms.mean(0))
+        assert_close(token_dependency(model, prompts, layer), norms.mean(0))
 
 
 def test_norms_are_averaged_and_not_jacobians_whose_signs_cancel():
@@ -79,6 +80,61 @@ def test_the_number_of_directions_followed_at_once_does_not_matter(at_once, monk
     expected = token_dependencies(model, prompts)
     monkeypatch.setattr(dependency, "DIRECTIONS_AT_ONCE", at_once)
     assert_close(token_dependencies(model, prompts), expected)
+
+
+@models
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_the_batch_size_does_not_matter(options, batch_size):
+    model = tiny_model(**options)
+    prompts = model.task.sample(5, seed=1)
+    found = token_dependencies(model, prompts, batch_size=batch_size)
+    assert_close(found, token_dependencies(model, prompts))
+    assert_close(token_dependency(model, prompts, 1, batch_size=batch_size), found[1].mean(0))
+
+
+def test_random_directions_do_not_depend_on_the_batch():
+    model = tiny_model(**FULL)
+    prompts = model.task.sample(3, seed=1)
+    whole, parts = (token_dependencies(model, prompts, n_directions=2, seed=4, batch_size=size) for size in (3, 1))
+    assert_close(whole, parts)
+
+
+def test_a_mean_over_many_prompts_never_runs_more_of_them_than_a_batch_at_a_time():
+    model = tiny_model()
+    ran = []
+    with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", lambda x, hook: ran.append(len(x)))]):
+        token_dependency(model, PromptStream(model.task, 10, seed=1), 2, batch_size=4)
+    assert set(ran) == {4, 2}
+    assert ran.index(2) == len(ran) * 2 // 3  # all directions of one batch, then those of the next
+
+
+def test_a_stream_of_prompts_has_the_map_of_the_same_prompts_in_memory():
+    model = tiny_model(**FULL)
+    expected = token_dependency(model, model.task.sample(5, seed=3), 2)
+    assert_close(token_dependency(model, PromptStream(model.task, 5, seed=3), 2, batch_size=2), expected)
+
+
+def test_the_default_batch_shrinks_as_the_model_and_its_prompts_grow_and_is_never_empty():
+    def at_once(n_pos=6, n_layers=2, n_directions=24, **options):
+        model = tiny_model(**FULL, **options)
+        return default_prompts(model, torch.zeros(1, n_pos, model.cfg.d_token), n_layers, n_directions)
+
+    # 24 directions of 6 positions: 12 numbers for each of 2 kept and 16 working vectors, 4 patterns of 2 heads
+    assert at_once() == 2**26 // (24 * (6 * 12 * (2 + 16) + 4 * 2 * 6**2))
+    assert at_once(n_pos=12) < at_once(n_pos=6) / 2
+    assert at_once(n_layers=20) < at_once()
+    assert at_once(n_directions=1000) == at_once(n_directions=64)
+    assert at_once(n_pos=100_000) == 1
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_batch_of_no_prompts_is_refused(size):
+    model = tiny_model()
+    message = f"`batch_size` must be at least 1 prompt, got {size}; leave it out for the default."
+    with raises_exactly(ValueError, message):
+        token_dependency(model, model.task.sample(2), 1, batch_size=size)
+    with raises_exactly(ValueError, message):
+        token_dependencies(model, model.task.sample(2), batch_size=size)
 
 
 def test_layers_come_in_the_order_asked_for():

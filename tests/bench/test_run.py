@@ -65,7 +65,10 @@ def test_all_parts_run_unless_some_are_named(two_parts, comparison):
 
 
 def test_an_unknown_part_is_named_before_anything_runs(two_parts):
-    message = "Unknown part of the benchmark 'solver'; known are readouts, solvers, training. Did you mean 'solvers'?"
+    message = (
+        "Unknown part of the benchmark 'solver'; known are capture, dependency, ensemble, growth, readouts, report, "
+        "solvers, training. Did you mean 'solvers'?"
+    )
     with raises_exactly(UnknownNameError, message):
         run_bench(["training", "solver"])
     assert two_parts == []

@@ -9,7 +9,7 @@ from interp.bench.plain_training import PlainLinearAttention, plain_batches
 from interp.bench.training import compare, weight_difference
 from interp.models.transformer import RegressionTransformer
 from interp.training import get_recipe
-from interp.training.loop import training_prompts
+from interp.training.data import training_prompts
 from tests.training.recipes import transformer_of
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_plain_batches_follow_the_law_of_the_task():
 
 
 def test_seconds_are_per_update():
-    (comparison,) = compare(BenchOptions(repeats=1), SMALL, n_steps=2)
+    (comparison,) = compare(BenchOptions(repeats=1), SMALL, n_steps=2, gpt2=())
     assert comparison.unit == "update"
     assert len(comparison.ours_runs) == len(comparison.reference_runs)
     assert comparison.note == (

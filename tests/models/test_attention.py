@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from interp.models.attention import Attention, is_hooked
+from interp.models.attention import Attention
+from interp.models.hooks import is_hooked
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
 KINDS = ("linear", "relu", "softmax")
@@ -198,3 +199,37 @@ def test_the_circuits_say_what_a_linear_layer_does():
     scores = torch.einsum("pid,hde,pje->phij", tokens, model.QK.AB[0], tokens[:, :-1])
     expected = torch.einsum("phij,pjd,hde->pie", scores, tokens[:, :-1], model.OV.AB[0])
     assert_close(cache["attn_out", 0], expected)
+
+
+@every_kind
+@masked_or_not
+@pytest.mark.parametrize("name", ["q", "k", "v"])
+def test_a_hook_may_change_a_part_of_the_projections_in_place_while_gradients_are_kept(kind, causal, name):
+    """As TransformerLens's own examples silence a head."""
+    model = tiny_model(attention=kind, causal=causal, head_width=20)  # wide enough for one product of all three
+    tokens = model.tokens(model.task.sample(3))
+
+    def in_place(activation, hook):
+        activation[:, :, 0] = 0
+
+    def anew(activation, hook):
+        return activation * torch.tensor([0.0, 1.0], dtype=activation.dtype)[:, None]
+
+    changed, expected = (
+        model.run_with_hooks(tokens, fwd_hooks=[(f"blocks.0.attn.hook_{name}", hook)]) for hook in (in_place, anew)
+    )
+    assert_close(changed, expected)
+    changed.sum().backward()
+    assert model.blocks[0].attn.W_O.grad is not None
+
+
+@masked_or_not
+@query_in_or_out
+@pytest.mark.parametrize("n_queries", [1, 4])
+def test_few_queries_that_go_to_the_context_are_answered_as_in_the_full_layer(causal, query_in_context, n_queries):
+    model = tiny_model(attention="linear", causal=causal, query_in_context=query_in_context, n_points=12)
+    attn = model.blocks[0].attn
+    resid = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        full = attn(resid, n_queries)
+        assert_close(attn(resid, n_queries, kept=slice(-n_queries, None)), full[:, -n_queries:])

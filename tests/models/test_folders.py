@@ -322,8 +322,8 @@ def test_a_config_without_task_is_refused(run):
         (
             "model",
             {"width": 64},
-            "does not describe a valid TransformerConfig: value: Value error, An identity read-in makes the stream 5 "
-            "wide, got width=64; use read_in='linear'..",
+            "does not describe a valid TransformerConfig: An identity read-in makes the stream 5 "
+            "wide, got width=64; use read_in='linear'.",
         ),
         (
             "task",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from probes import LayerwiseRidge, LinearProbes, fit_on_prompts
+from probes import LayerwiseRidge, LinearProbes, PromptwiseRidge, fit_on_prompts
 from tests.errors import raises_exactly
 
 ALPHAS = [1e-3, 0.1, 1.0, 30.0, 1e3]
@@ -173,6 +173,32 @@ def test_fitting_on_prompts_holds_the_last_share_of_them_out():
     expected = fitted(features[:, :56], targets[:56], ALPHAS, held_out=(features[:, 56:], targets[56:]))
     assert_close(probes.weight, expected.weight)
     assert torch.equal(probes.alpha, expected.alpha)
+
+
+@given(cuts=st.lists(st.integers(0, 20), max_size=5))
+def test_prompts_may_come_in_any_batches(cuts):
+    features, targets = noisy_problem(80)
+    by_prompt = features.unflatten(1, (20, 4)), targets.unflatten(0, (20, 4))
+    whole = fit_on_prompts(*by_prompt, alphas=ALPHAS)
+    fitter = PromptwiseRidge(20, ALPHAS)
+    for start, stop in pairwise([0, *sorted(cuts), 20]):
+        fitter.update(by_prompt[0][:, start:stop], by_prompt[1][start:stop])
+    assert torch.equal(fitter.probes().alpha, whole.alpha)
+    assert_close(fitter.probes().weight, whole.weight, rtol=1e-10, atol=1e-12)
+
+
+def test_one_group_of_targets_is_read_as_if_it_had_been_given_alone():
+    features, targets = noisy_problem(80, targets=5)
+    together = LayerwiseRidge(ALPHAS)
+    for group in (slice(0, 2), slice(2, 5)):
+        alone = LayerwiseRidge(ALPHAS)
+        for part, held_out in ((slice(0, 60), False), (slice(60, 80), True)):
+            alone.update(features[:, part], targets[part, group], held_out=held_out)
+            if group.start == 0:
+                together.update(features[:, part], targets[part], held_out=held_out)
+        assert torch.equal(together.probes(group).alpha, alone.probes().alpha)
+        assert_close(together.probes(group).weight, alone.probes().weight)
+        assert_close(together.probes(group).bias, alone.probes().bias)
 
 
 def test_features_may_still_be_part_of_a_graph():

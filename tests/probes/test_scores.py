@@ -1,10 +1,24 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import sklearn.metrics
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from probes import cosine_score, normalised_mse, r2_score
+from probes import (
+    ResampledSums,
+    Spread,
+    cosine_score,
+    normalised_mse,
+    prompt_cosines,
+    prompt_errors,
+    r2_score,
+    resampled_means,
+    resampling_weights,
+)
 from tests.errors import raises_exactly
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -78,3 +92,32 @@ def test_constant_targets_have_no_variance_to_explain(score):
         "The ratio is undefined: its denominator is 0 over all prompts (a constant target, perhaps).",
     ):
         score(torch.ones(5, 3, 1), torch.full((5, 3, 1), 2.0))
+
+
+@given(cuts=st.lists(st.integers(0, 12), max_size=4), offset=st.sampled_from([0.0, 1.0, 1e6]))
+def test_the_spread_about_a_mean_known_only_at_the_end_is_that_about_the_mean(cuts, offset):
+    values = torch.randn(12, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + offset
+    spread, sums = Spread(), ResampledSums(12)
+    for start, stop in pairwise([0, *sorted(cuts), 12]):
+        if stop > start:
+            sums.add(spread.terms(values[start:stop]))
+    found = spread.about_mean(sums.means())
+    by_prompt = (values - values.mean((0, 1))).square().sum(1).numpy()  # [prompt target]
+    np.testing.assert_allclose(found.mean, by_prompt.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(found.resampled, resampling_weights(12) @ by_prompt, rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6 / 3])
+def test_values_that_never_change_have_no_spread_at_all(value):
+    spread = Spread()
+    terms = spread.terms(torch.full((7, 3, 2), value, dtype=torch.float64))
+    assert not spread.about_mean(resampled_means(terms)).mean.any()
+
+
+def test_scores_are_made_of_the_scores_of_each_prompt():
+    predictions, targets = torch.randn(2, 9, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    cosines = prompt_cosines(predictions, targets)
+    assert cosine_score(predictions, targets).estimate == pytest.approx(cosines.mean().item())
+    total = (targets - targets.mean((0, 1))).square().sum().item()
+    expected = prompt_errors(predictions, targets).sum().item() / total
+    assert normalised_mse(predictions, targets).estimate == pytest.approx(expected)

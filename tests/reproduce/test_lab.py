@@ -97,7 +97,7 @@ def test_an_unfinished_run_is_none_and_one_of_another_recipe_is_refused(briefly,
     with pytest.raises(ValueError, match="hold 0 of 1"):
         quick_lab(tmp_path).shipped_or_trained("garg-tiny")
     (tmp_path / "garg-tiny-seed1").symlink_to(briefly / "garg-tiny-noisy-seed1")
-    with pytest.raises(ValueError, match="holds a run of another recipe or seed"):
+    with pytest.raises(ValueError, match="holds a run of another recipe, seed or precision"):
         quick_lab(tmp_path).shipped_or_trained("garg-tiny")
 
 

@@ -71,13 +71,11 @@ def test_fields_that_a_record_lacks_have_their_defaults():
         ),
         (
             {"kind": "sine_waves", "low": 7},
-            "does not describe a valid SineWaves: value: Value error, "
-            "`low` must lie below `high`, both finite; got 7.0 and 5.0..",
+            "does not describe a valid SineWaves: `low` must lie below `high`, both finite; got 7.0 and 5.0.",
         ),
         (
             {"kind": "decision_trees", "depth": 0},
-            "does not describe a valid DecisionTrees: value: Value error, "
-            "`depth` must lie in 1..16 (a tree has 2^depth leaves), got 0..",
+            "does not describe a valid DecisionTrees: `depth` must lie in 1..16 (a tree has 2^depth leaves), got 0.",
         ),
         ({"kind": "relu_networks", "depth": 3}, "has fields that ReluNetworks does not know: depth."),
         ({"kind": "sine_waves", "noise_std": 0.5}, "has fields that SineWaves does not know: noise_std."),

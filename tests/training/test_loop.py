@@ -116,6 +116,36 @@ def test_resuming_a_finished_run_returns_it_without_training(tmp_path, monkeypat
     assert weights_checksum(train(tiny_recipe(), tmp_path / "run", resume=True)) == weights_checksum(model)
 
 
+def test_two_processes_do_not_train_into_one_folder(tmp_path):
+    folder = tmp_path / "run"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.training.killed_run", str(folder)], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not read_metrics(folder):
+            assert time.monotonic() < deadline, "the run did not get going"
+            time.sleep(0.005)
+        for resume in (True, False):
+            with raises_exactly(
+                ValueError, f"Another process is training into {folder}; wait until it ends, or give another --out."
+            ):
+                train(tiny_recipe(**LONG), folder, seed=1, resume=resume, force=not resume)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    train(tiny_recipe(**LONG), folder, seed=1, resume=True)  # the dead hold nothing
+
+
+def test_what_a_run_left_that_died_while_writing_its_first_file_is_no_hindrance(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".config.json.abc").write_text("{")
+    train(tiny_recipe(steps=4), folder)
+    assert not list(folder.rglob(".*"))
+
+
 def test_resuming_where_there_is_nothing_starts(tmp_path):
     model = train(tiny_recipe(), tmp_path / "run", resume=True)
     assert weights_checksum(model) == weights_checksum(train(tiny_recipe()))

@@ -14,9 +14,10 @@ from interp.matching import Family, GrowthLaw, make_family
 from interp.matching.families import with_nulls
 from interp.matching.growth import DECISIVE, INFORMED
 from interp.matching.match import growth_laws
-from interp.matching.observed import Promptwise
-from interp.matching.pipeline import Fitted, Pipeline, PipelineRun, resampled_means, skill
+from interp.matching.observed import Observed, Promptwise
+from interp.matching.pipeline import Pipeline, resampled_means, skill
 from interp.matching.readouts import ask_many_queries, columns_of, default_readout
+from interp.matching.score_sums import Fitted, PipelineRun
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
@@ -74,6 +75,9 @@ class Contest:
     """
 
     run: PipelineRun
+    observed: Observed
+    """The prompts that the numbers are of."""
+    measure: Promptwise
 
     def fitted(self, family: str) -> Fitted:
         """What was chosen of a family."""
@@ -81,13 +85,12 @@ class Contest:
 
     def similarity(self, family: str) -> Float[NDArray[np.float64], "layer prompt"]:
         """With the iterate chosen for each layer."""
-        fitted = self.fitted(family)
-        return fitted.similarity[np.arange(len(fitted.best)), fitted.best]
+        return self._similarities[family]
 
     @cached_property
     def informed(self) -> tuple[int, ...]:
         """Layers from 1 on that some family explains better than a null predictor, for certain."""
-        null = resampled_means(self.run.null).max(axis=1)
+        null = self.run.null.resampled.max(axis=1)
         candidates = [fitted.family.name for fitted in self.run.fitted if not fitted.family.is_null]
         low = np.max([percentiles(skill(resampled_means(self.similarity(f)), null))[0] for f in candidates], axis=0)
         return tuple(int(layer) for layer in np.flatnonzero(low > INFORMED) if layer > 0)
@@ -100,13 +103,21 @@ class Contest:
     def best_steps(self, family: str, layers: Sequence[int]) -> Int[NDArray[np.int_], "resample layer"]:
         """Steps at which a family is most similar to these layers, in bootstrap resamples of the prompts."""
         fitted = self.fitted(family)
-        drawn = np.nan_to_num(resampled_means(fitted.similarity[list(layers)]), nan=-2.0)
+        drawn = np.nan_to_num(fitted.similarity.resampled[:, list(layers)], nan=-2.0)
         return np.asarray(fitted.family.steps)[drawn.argmax(axis=-1)]
 
     def rows(self, panel: str, family: str, seed: int | str) -> pd.DataFrame:
         """Best similarity by layer, as part of a figure's table."""
         mean = self.similarity(family).mean(-1)
         return pd.DataFrame({"panel": panel, "series": family, "seed": seed, "x": range(len(mean)), "y": mean})
+
+    @cached_property
+    def _similarities(self) -> dict[str, Float[NDArray[np.float64], "layer prompt"]]:
+        found = {}
+        for fitted in self.run.fitted:
+            similarity = self.observed.similarity(fitted.solver, fitted.family.steps, self.measure)
+            found[fitted.family.name] = np.asarray(similarity[range(len(fitted.best)), fitted.best].cpu())
+        return found
 
 
 def contests(
@@ -131,8 +142,14 @@ def contests(
         weight_prompts=weight_prompts,
         families=with_nulls([make_family(family, many_prefixes=many) for family in families]),
         first_column=first_point if many else 0,
+        hold=len(prompts),
     )
-    return {measure: Contest(run) for measure, run in pipeline.run(model, *asked.halves()).runs.items()}
+    result, found = pipeline.run(model, *asked.halves()), {}
+    for measure, run in result.runs.items():
+        observed = result.estimation if measure == "weights" else result.answers
+        assert observed is not None
+        found[measure] = Contest(run, observed, measure)
+    return found
 
 
 def contest(

@@ -91,7 +91,7 @@ def heat_rows(heat: Heat, seed: int) -> pd.DataFrame:
         for family in FAMILIES:
             fitted = found.fitted(family)
             steps, layers = (np.asarray(axis) for axis in (fitted.family.steps, range(len(fitted.best))))
-            grid = pd.DataFrame(fitted.similarity.mean(-1), index=layers, columns=steps)
+            grid = pd.DataFrame(fitted.similarity.mean, index=layers, columns=steps)
             part = grid.rename_axis("y").reset_index().melt("y", var_name="x")
             part["boxed"] = part["x"].to_numpy() == steps[fitted.best][part["y"]]
             parts.append(part.assign(panel=f"{NAMES[measure]}: {family}", series=family, seed=seed))

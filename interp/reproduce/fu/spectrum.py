@@ -92,7 +92,7 @@ def measured(model: HookedRegressor, prompts: Prompts) -> Responses:
     families = [make_family("newton", many_prefixes=True, steps=NEWTON_STEPS)]
     families += [make_family("gd", many_prefixes=True, steps=GD_STEPS[::2])]
     by_measure = contests(model, prompts, families, weight_prompts=WEIGHT_PROMPTS)
-    errors, observed = by_measure["errors"], by_measure["weights"].run.estimation
+    errors, observed = by_measure["errors"], by_measure["weights"].observed
     problems, weights = observed.problems, observed.weights_by_prefix
     bins = EigenvalueBins.of(problems.spectrum)
     layers = _draws(ResponseSums.of(weights, problems, bins))
