@@ -253,6 +253,7 @@ def peak(analysis: str, n_prompts: int) -> float:
     return float(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the unit of ru_maxrss differs")
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_memory_does_not_grow_with_the_number_of_prompts(analysis):

@@ -99,6 +99,7 @@ def test_there_is_no_chapter_where_there_is_nothing_to_copy():
     assert chapter_of(x_reads_its_y(points=3)) is None  # too short to tell right from wrong neighbours
 
 
+@pytest.mark.slow
 def test_the_report_of_an_interleaved_model_tells_of_copying_and_of_the_step_behind_it():
     report = quick_report("copy:dim=3,points=9")
     assert [section.title for section in report.sections][-1] == "Which heads copy"

@@ -13,13 +13,13 @@ def assert_supports_nothing(report: Report) -> None:
     assert [finding_id for finding_id, verdict in verdicts.items() if verdict == "supported"] == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 def test_an_untrained_layer_supports_nothing(seed):
     assert_supports_nothing(quick_report(f"untrained:lsa-1layer,seed={seed}"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 20))
+@pytest.mark.parametrize("seed", range(1, 20))
 def test_twenty_untrained_layers_support_nothing(seed):
     assert_supports_nothing(quick_report(f"untrained:lsa-1layer,seed={seed}"))
 

@@ -26,6 +26,7 @@ from tests.errors import raises_exactly
 from tests.sweeps.sweep_files import FEW, write_toml
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time on a machine
 
 LONG = {"steps": 800, "resume_every": 50, "task.dim": 3, "model.dim": 3, "batch_size": 16}
 CONTENT = {
@@ -98,6 +99,7 @@ def assert_same(ours: SweepResult, theirs: SweepResult) -> None:
         assert path.read_bytes() == (theirs.folder / "runs" / path.parent.name / WEIGHTS).read_bytes()
 
 
+@pytest.mark.slow
 def test_every_run_is_in_the_table_once(undisturbed):
     results = undisturbed.results
     assert list(results["run"]) == [f"n_layers={layers},seed={seed}" for layers in (1, 2) for seed in (0, 1)]
@@ -108,6 +110,7 @@ def test_every_run_is_in_the_table_once(undisturbed):
     assert len(undisturbed.tables["match"]) == 1 + 1 + 2 + 2
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_worker_is_killed_ends_with_the_table_of_one_that_was_left_alone(
     undisturbed, two_nodes, tmp_path
 ):
@@ -134,6 +137,7 @@ def test_a_sweep_whose_worker_is_killed_ends_with_the_table_of_one_that_was_left
     assert_same(disturbed, undisturbed)
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_never_run_again(undisturbed, monkeypatch):
     """Not even Ray is started."""
     monkeypatch.setattr(run, "ray_cluster", None)
@@ -169,6 +173,7 @@ steps = [1, 2]
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_as_a_whole_does_only_the_rest_when_it_is_started_again(
     undisturbed, two_nodes, tmp_path
 ):
@@ -190,6 +195,7 @@ def test_a_sweep_that_is_killed_as_a_whole_does_only_the_rest_when_it_is_started
     assert_same(resumed, undisturbed)
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_or_raise_stop_no_others(two_nodes, tmp_path):
     content = {
         **CONTENT,
@@ -211,6 +217,7 @@ def test_runs_that_diverge_or_raise_stop_no_others(two_nodes, tmp_path):
     assert result.results["loss"].notna().tolist()[:2] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_each_time_is_given_up_and_reported(two_nodes, monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "RETRIES", 1)
     runs = make_sweep({**CONTENT, "grid": {"lr": [1, 2]}, "seeds": [0], "fields": {}}).runs
@@ -229,6 +236,7 @@ def _die_of_one(run, folder) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_run_that_no_machine_holds_is_refused_rather_than_waited_for(two_nodes, tmp_path):
     sweep: Sweep = make_sweep(CONTENT)
     with raises_exactly(
@@ -244,6 +252,7 @@ def test_a_run_that_no_machine_holds_is_refused_rather_than_waited_for(two_nodes
     assert not any((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_the_open_session_is_left_for_no_other(two_nodes):
     with (
         raises_exactly(
@@ -256,6 +265,7 @@ def test_the_open_session_is_left_for_no_other(two_nodes):
         raise AssertionError("joined")
 
 
+@pytest.mark.slow
 def test_the_command_line_joins_a_cluster_by_its_address(two_nodes, tmp_path):
     file = write_toml(tmp_path, 'name = "a"\nrecipe = "lsa-1layer"\n[fields]\nsteps = 2\nbatch_size = 4\n')
     arguments = ["sweep", str(file), "--out", str(tmp_path / "s"), "--address", two_nodes.address]
@@ -265,6 +275,7 @@ def test_the_command_line_joins_a_cluster_by_its_address(two_nodes, tmp_path):
     assert times_begun(tmp_path / "s") == {"seed=0": 1}
 
 
+@pytest.mark.slow
 def test_the_command_line_says_which_runs_failed_and_fails_itself(two_nodes, tmp_path, capsys):
     file = write_toml(
         tmp_path,

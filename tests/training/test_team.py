@@ -46,6 +46,7 @@ def test_two_processes_take_the_gradients_of_one_with_the_whole_batch(tmp_path, 
     assert_close(*losses, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_in_a_team_and_speaks_once(tmp_path):
     folder = tmp_path / "run"
     fields = ("--steps", "3", "--batch-size", "4", "--out", str(folder))

@@ -96,6 +96,7 @@ def test_it_becomes_a_whole_page_and_strict_json(report, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_trained_model_tells_how_its_heads_formed():
     report = quick_language_report(load_language("induction-2layer"), LanguageReportOptions(n_sequences=4))
     formed = {finding.id: finding for finding in report.findings}["learned.phase_change"]
