@@ -36,7 +36,7 @@ def default_batch_size(model: HookedRegressor, prompts: PromptSource) -> int:
     n_tokens = 2 * n_points
     kept = (cfg.n_layers + 1) * n_columns * cfg.d_model
     working = runs * n_tokens * (12 * cfg.d_model + cfg.n_heads * n_tokens)
-    on_gpu = isinstance(model, torch.nn.Module) and next(model.parameters()).is_cuda
+    on_gpu = isinstance(model, torch.nn.Module) and any(own.is_cuda for own in model.parameters())
     return max(1, STATE_NUMBERS * (ON_GPU if on_gpu else 1) // (kept + working))
 
 
