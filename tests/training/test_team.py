@@ -33,7 +33,10 @@ def launch(module: str, *arguments: str, processes: int = 2) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("batch_size", [16, 5], ids=["even shares", "shares of 2 and 3"])
+@pytest.mark.parametrize(
+    "batch_size",
+    [pytest.param(16, marks=pytest.mark.slow, id="even shares"), pytest.param(5, id="shares of 2 and 3")],
+)
 def test_two_processes_take_the_gradients_of_one_with_the_whole_batch(tmp_path, batch_size):
     result = launch("tests.training.shared_run", str(tmp_path / "shared"), str(batch_size))
     assert result.returncode == 0, result.stderr
