@@ -33,7 +33,7 @@ class Case:
     """Whether ours runs through torch.compile. Theirs never does."""
 
 
-_EAGER = (Case(recipe="garg-tiny", n_updates=4), Case(recipe="garg-small"), Case(recipe="garg-standard"))
+_EAGER = (Case(recipe="garg-tiny", n_updates=4), Case(recipe="garg-small"), Case(recipe="garg-standard", n_prompts=16))
 CASES = (*_EAGER, *(replace(case, compile=True) for case in _EAGER))
 
 
