@@ -13,8 +13,7 @@ from interp.models.config import TransformerConfig
 from interp.models.hooks import QuietHookPoint, is_hooked
 
 NARROW = 32
-"""Width of all heads together below which a product of their own for queries, keys and values each is faster. Models
-of narrower streams are compiled for one core, too."""
+"""Width of all heads together below which a product of their own for queries, keys and values each is faster."""
 
 
 def affine(

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 
 from interp.models.any_model import AnyModel
-from interp.models.attention import NARROW
 from interp.models.hooks import is_hooked
 from interp.models.regressor import RegressionModel
+
+NARROW = 32
+"""Width of the stream below which a model is compiled for one core of the CPU."""
 
 
 def compile_model(model: AnyModel) -> None:

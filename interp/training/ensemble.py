@@ -1,9 +1,9 @@
 """Many seeds of one recipe, one update at a time."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import torch
@@ -88,11 +88,6 @@ class Ensemble:
         return self._layout.tokens(prompts), prompts.ys
 
 
-@contextmanager
-def _kernels(device: torch.device) -> Iterator[None]:
+def _kernels(device: torch.device) -> AbstractContextManager[None]:
     """The CPU's fused kernel of attention has no rule for torch.func.vmap."""
-    if device.type == "cuda":
-        yield
-        return
-    with sdpa_kernel([SDPBackend.MATH]):
-        yield
+    return nullcontext() if device.type == "cuda" else sdpa_kernel([SDPBackend.MATH])

@@ -11,8 +11,8 @@ from interp._precision import Precision, check_precision
 from interp._progress import track
 from interp._records import to_record
 from interp.models.build import build_model
+from interp.models.config import TransformerConfig
 from interp.models.folders import save_folder
-from interp.models.transformer import RegressionTransformer
 from interp.training.checkpoints import restore_checkpoint, write_checkpoint
 from interp.training.ensemble import Ensemble
 from interp.training.loop import DivergedError, check_loss, is_logged, is_saved
@@ -26,7 +26,7 @@ from interp.training.team import launched
 
 def can_be_stacked(recipe: AnyRecipe) -> bool:
     """Whether seeds of a recipe can train as an ensemble: transformers on in-context regression can."""
-    return isinstance(recipe, Recipe) and isinstance(build_model(recipe.model, recipe.task), RegressionTransformer)
+    return isinstance(recipe, Recipe) and isinstance(recipe.model, TransformerConfig)
 
 
 def train_ensemble(

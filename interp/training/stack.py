@@ -89,20 +89,23 @@ class Stack:
 
     def state_of(self, member: int) -> dict[str, dict[str, Tensor]]:
         """What the optimiser holds of a member, by name of the parameter."""
-        return {
-            name: {key: values[member] if values.ndim else values for key, values in self._optimizer.state[own].items()}
-            for name, own in self._trained.items()
-        }
+        return self._states_at(member)
 
     def keep(self, members: Sequence[int]) -> None:
         """Leave all other members out."""
         chosen = list(members)
         self._frozen = {name: values[chosen] for name, values in self._frozen.items()}
-        states = {
-            name: {key: values[chosen] if values.ndim else values for key, values in self._optimizer.state[own].items()}
+        states = self._states_at(chosen)
+        self._set({name: values.detach()[chosen] for name, values in self._trained.items()}, states)
+
+    def _states_at(self, members: int | list[int]) -> dict[str, dict[str, Tensor]]:
+        """The optimiser's state of these members, by name of the parameter; the number of updates is everyone's."""
+        return {
+            name: {
+                key: values[members] if values.ndim else values for key, values in self._optimizer.state[own].items()
+            }
             for name, own in self._trained.items()
         }
-        self._set({name: values.detach()[chosen] for name, values in self._trained.items()}, states)
 
     def _set(self, trained: dict[str, Tensor], states: dict[str, dict[str, Tensor]]) -> None:
         self._trained = {name: nn.Parameter(values) for name, values in trained.items()}
