@@ -181,6 +181,7 @@ def test_taken_folders_are_refused_before_anything_is_trained(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")  # torch.compile gives up on code with checks of types, for good
 def test_a_compiled_ensemble_trains_the_same_runs(tmp_path):
     recipe = tiny_recipe(steps=6, warmup=0)
     plain = train_ensemble(recipe, (0, 1), tmp_path / "plain")
