@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interp import attribution, bench, matching, models, report, solvers, sweeps, tasks, training
+    from interp import attribution, bench, matching, models, report, reproduce, solvers, sweeps, tasks, training
     from interp.models.loading import load
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "matching",
     "models",
     "report",
+    "reproduce",
     "solvers",
     "sweeps",
     "tasks",

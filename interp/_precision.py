@@ -38,9 +38,15 @@ def computing_in(precision: Precision, device: torch.device | str) -> Iterator[N
         with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
             yield
         return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    # cuDNN, which runs LSTMs, has a switch of its own, and by default it is on.
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    _set_tf32("high" if precision == "tf32" else "highest", in_cudnn=precision == "tf32")
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        _set_tf32(before[0], in_cudnn=before[1])
+
+
+def _set_tf32(of_products: str, *, in_cudnn: bool) -> None:
+    torch.set_float32_matmul_precision(of_products)
+    torch.backends.cudnn.allow_tf32 = in_cudnn

@@ -38,7 +38,7 @@ def bootstrap_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
     Raises ValueError for fewer than 2 prompts and where the denominators sum to 0.
     """
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    _require_positive(bottom.sum())
+    _require_nonzero(bottom.sum())
     return interval_of_ratio(resampled_means(top), resampled_means(bottom))
 
 
@@ -49,9 +49,13 @@ def interval_of_mean(values: ResampledMeans) -> Interval:
 
 
 def interval_of_ratio(numerator: ResampledMeans, denominator: ResampledMeans) -> Interval:
-    """Ratio of the means of two quantities of the same prompts. Raises ValueError for a denominator of 0."""
-    _require_positive(denominator.mean)
-    low, high = percentiles(numerator.resampled / denominator.resampled)
+    """Ratio of the means of two quantities of the same prompts. Raises ValueError for a denominator of 0.
+
+    Resamples that leave no denominator, as where few prompts have one, have no ratio and are left out.
+    """
+    _require_nonzero(denominator.mean)
+    some = denominator.resampled != 0
+    low, high = percentiles(numerator.resampled[some] / denominator.resampled[some])
     return Interval(float(numerator.mean / denominator.mean), float(low), float(high))
 
 
@@ -67,6 +71,6 @@ def mean_over_runs(values: ArrayLike) -> Interval:
     return Interval(float(array.mean()), float(array.mean() - half), float(array.mean() + half))
 
 
-def _require_positive(denominator: ArrayLike) -> None:
+def _require_nonzero(denominator: ArrayLike) -> None:
     if denominator == 0:
         raise ValueError("The ratio is undefined: its denominator is 0 over all prompts (a constant target, perhaps).")

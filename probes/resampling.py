@@ -146,7 +146,8 @@ def _weights_of_block(n_prompts: int, index: int, n_resamples: int, seed: int) -
 def _block(n_prompts: int, index: int, n_resamples: int, seed: int) -> NDArray[np.float64]:
     """As many draws as fall into the block, each to one of its prompts: a multinomial in two stages is one in one."""
     size = min(BLOCK, n_prompts - index * BLOCK)
-    rng = np.random.default_rng([seed, index])
+    # Not [seed, 0], which numpy seeds as the seed alone: that of the draws by block.
+    rng = np.random.default_rng([seed, index + 1])
     weights = np.empty((n_resamples, size))
     draws_of_all = _draws_by_block(n_prompts, n_resamples, seed)[:, index]
     for start in range(0, n_resamples, AT_ONCE):

@@ -137,6 +137,7 @@ class PromptwiseRidge:
                 f"Holding out {held_out_share:.0%} of {n_prompts} prompts leaves one side of the split empty; "
                 "give more prompts."
             )
+        self._n_prompts = n_prompts
         self._cut = n_prompts - n_held_out
         self._seen = 0
         self._fitter = LayerwiseRidge(alphas)
@@ -146,15 +147,20 @@ class PromptwiseRidge:
         features: Float[Tensor, "layer prompt sample d_model"],
         targets: Float[Tensor, "prompt sample target"],
     ) -> None:
-        """Add the next prompts. Raises ValueError as `LayerwiseRidge.update`."""
+        """Add the next prompts. Raises ValueError as `LayerwiseRidge.update`, and for more prompts than announced."""
+        came = self._seen + len(targets)
+        if came > self._n_prompts:
+            raise ValueError(f"Expected {self._n_prompts} prompts, got {came} of them; announce as many as come.")
         cut = min(max(self._cut - self._seen, 0), len(targets))
         for part, held_out in ((slice(0, cut), False), (slice(cut, None), True)):
             if len(targets[part]):
                 self._fitter.update(features[:, part].flatten(1, 2), targets[part].flatten(0, 1), held_out=held_out)
-        self._seen += len(targets)
+        self._seen = came
 
     def probes(self, targets: slice = slice(None)) -> LinearProbes:
-        """As `LayerwiseRidge.probes`."""
+        """As `LayerwiseRidge.probes`. Raises ValueError before all prompts have come."""
+        if self._seen < self._n_prompts:
+            raise ValueError(f"Expected {self._n_prompts} prompts, got {self._seen} of them; add the others first.")
         return self._fitter.probes(targets)
 
 

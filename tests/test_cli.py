@@ -732,6 +732,8 @@ def test_zoo_lists_the_models(run, tmp_path):
         assert (row["parameters"], row["bytes"], row["seed"]) == (entry.n_parameters, entry.n_bytes, entry.seed)
         assert row["shows"] == entry.shows
         assert row["name"] in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert result.out.count("\n") < 4 * len(rows) + 5, "a table that is read, not a column of syllables"
 
 
 def test_zoo_does_not_overwrite_a_file_unasked(run, tmp_path):

@@ -2,14 +2,26 @@
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interp.commands import train as train_command
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TRAININGS = sorted(
+    {
+        command
+        for page in PAGES
+        for command in re.findall(r"^\$ .*?interp train (.+?)(?:\s+#.*)?$", page.read_text(), flags=re.MULTILINE)
+    }
+)
+"""Arguments of every training that a page shows."""
 
 
 @pytest.mark.slow  # they train and match: 40 seconds
@@ -48,6 +60,26 @@ def test_the_readmes_python_runs_block_after_block(tmp_path, monkeypatch, capsys
     ]
     for block in others:
         exec(block, namespace)
+
+
+class WouldTrainError(Exception):
+    """The arguments are good and a training would begin."""
+
+
+@pytest.mark.parametrize("command", TRAININGS)
+def test_every_training_that_a_page_shows_is_one_that_can_be_had(command, monkeypatch):
+    def begin(*_: Any, **__: Any) -> None:
+        raise WouldTrainError
+
+    monkeypatch.setattr(train_command, "train", begin)
+    monkeypatch.setattr(train_command, "train_seeds", begin)
+    monkeypatch.setattr(train_command, "resolve_device", lambda name: name)  # a page may speak of a GPU
+    with pytest.raises(WouldTrainError):
+        train_command.run(shlex.split(command))
+
+
+def test_the_pages_show_trainings():
+    assert len(TRAININGS) >= 5
 
 
 def test_what_the_readme_links_to_is_there():

@@ -121,3 +121,12 @@ def test_a_name_that_interp_lacks_is_answered_with_those_it_has():
     with pytest.raises(AttributeError) as caught:
         interp.reports  # noqa: B018
     assert str(caught.value) == f"module 'interp' has no attribute 'reports'; it has {interp.__all__}"
+
+
+def test_every_package_that_users_import_is_an_attribute_of_interp():
+    import interp
+
+    packages = {path.parent.name for path in (ROOT / "interp").glob("*/__init__.py")} - {"commands"}
+    assert set(interp.__all__) == {*packages, "load"}
+    for name in packages:
+        assert getattr(interp, name).__name__ == f"interp.{name}"

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2Model
 from interp.bench.comparison import Comparison
 from interp.bench.options import BenchOptions
 from interp.bench.plain_transformer import plain_weights
-from interp.bench.timing import cpu_threads, side_by_side
+from interp.bench.timing import WARM_UPS, cpu_threads, side_by_side
 from interp.bench.updates import Batch
 from interp.models.compiled import compile_model
 from interp.models.config import TransformerConfig
@@ -120,7 +120,8 @@ def _compare(case: Case, n_threads: int, options: BenchOptions) -> Comparison:
             compile_model(batch.model)
         works = {"ours": batch.updating(batch.model, case.n_updates), "theirs": batch.updating(theirs, case.n_updates)}
         for warm_up in works.values():
-            warm_up()
+            for _ in range(WARM_UPS if case.compile else 1):
+                warm_up()
         seconds = side_by_side(works, options.repeats, options.device, f"{case.recipe}, {n_threads} threads")
     return Comparison(
         part="training",

@@ -8,6 +8,9 @@ import torch
 
 from interp._progress import track
 
+WARM_UPS = 3
+"""Calls after which what is compiled runs as it will: the first compiles, the second records CUDA's graph."""
+
 
 @contextmanager
 def cpu_threads(n: int) -> Iterator[None]:

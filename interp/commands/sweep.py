@@ -41,7 +41,14 @@ def run(arguments: Sequence[str]) -> None:
             device=device,
             command=command_line("sweep", arguments),
         )
-        numbers = [number for analysis in plan.analyses for number in analysis.drawn if number in result.results]
+        numbers = [
+            name
+            for analysis in plan.analyses
+            for number in analysis.drawn
+            if number in result.results
+            for name in (analysis.drawn_apart.get(number), number)
+            if name is not None
+        ]
         print_table(result.results[[*plan.swept, "seed", "status", "training_loss", *numbers]], plan.name)
         ended_early = result.results[result.results["reason"] != ""]
         for name, reason in ended_early[["run", "reason"]].itertuples(index=False):
@@ -60,7 +67,7 @@ def run(arguments: Sequence[str]) -> None:
             first = failed.iloc[0]
             raise ValueError(
                 f"{len(failed)} of {len(result.results)} runs failed, the first, {first['run']}, with: "
-                f"{first['reason']} Finished runs stay; the same command tries the failed ones again."
+                f"{first['reason'].rstrip('.')}. Finished runs stay; the same command tries the failed ones again."
             )
 
     tyro.cli(sweep, prog="interp sweep", args=arguments)

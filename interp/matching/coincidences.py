@@ -31,7 +31,8 @@ class Coincidences:
 
     def found(self) -> dict[tuple[int, int], list[str]]:
         """By (index of a family, layer) the names of the others that answer the same there."""
-        same = np.sqrt(self._gaps) <= SAME * np.sqrt(self._norms)[:, None]  # never where an answer is not a number
+        # Never where an answer is not a number, nor where it is too large to be squared.
+        same = (np.sqrt(self._gaps) <= SAME * np.sqrt(self._norms)[:, None]) & np.isfinite(self._norms)[:, None]
         return {
             (i, layer): [name for j, name in enumerate(self._names) if j != i and same[i, j, layer]]
             for i in range(len(self._names))

@@ -66,7 +66,7 @@ def steps_of_equal_error(
             "error_high": error_high,
             "order": _orders(ours.mean),
             "steps": found,
-            "steps_low": low,
+            "steps_low": np.where(low > ordered[-1], np.inf, low),
             "steps_high": np.where(high > ordered[-1], np.inf, high),
         }
     )

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from interp._names import unknown_name
 from interp._progress import track
-from interp.matching.readouts import ask_many_queries, batch_size_for, columns_of, problems_of, states_of_batch
+from interp.matching.readouts import (
+    ask_many_queries,
+    batch_size_for,
+    check_dim,
+    check_first_point,
+    columns_of,
+    problems_of,
+    states_of_batch,
+)
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor, require_regressor
 from interp.solvers import OrdinaryLeastSquares, Regressions
@@ -83,11 +91,15 @@ def probe_layers(
     random_init (mean R2 over untrained twins, readouts refitted), random_init_high, shuffled_targets (R2 of readouts
     fitted to other prompts' targets) and shuffled_targets_high.
 
-    Raises ValueError for unknown targets, fewer than 8 prompts,
-    a batch size below 1, the target ``w`` on prompts without hidden weights, and as `match_layers` for models without
-    ``untrained_twin``.
+    Raises ValueError for no or unknown targets, fewer than 8 prompts, prompts of another dim than the model's, a
+    ``first_point`` that is negative or leaves no point, a batch size below 1, the target ``w`` on prompts without
+    hidden weights, and as `match_layers` for models without ``untrained_twin``.
     """
     require_regressor(model)
+    check_dim(model, prompts)
+    check_first_point(first_point)
+    if not targets:
+        raise ValueError(f"Name at least one target to read for; known are {', '.join(TARGETS)}.")
     for name in targets:
         if name not in TARGETS:
             raise unknown_name("target", name, TARGETS)
@@ -96,12 +108,17 @@ def probe_layers(
             f"Readouts need at least 8 prompts (half to fit, a quarter of it held out), got {len(prompts)}."
         )
     asked = ask_many_queries(model, prompts, n_queries, seed)
+    points = columns_of(model, asked)
+    if points is not None and first_point >= len(points):
+        raise ValueError(
+            f"No point is left from `first_point` {first_point} on; the prompts have {len(points)} points."
+        )
     reading = _Reading(
         model=model,
         twins=make_twins(model, twins) if controls else [],
         targets=tuple(targets),
         shuffled=controls,
-        kept=slice(0 if columns_of(model, asked) is None else first_point, None),
+        kept=slice(0 if points is None else first_point, None),
         batch_size=batch_size_for(model, asked, batch_size),
     )
     fitted_on, judged_on = asked.halves()

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from interp.matching.ties import fewest_best, highest
 from probes import Interval
 from probes.intervals import percentiles
 
@@ -123,17 +124,16 @@ def growth_of_best_steps(
     """The law of the step counts at which one solver is most similar to each layer, the embedding left out.
 
     A layer counts where the solver's skill there is above `INFORMED` in its whole interval and its best step is
-    neither 0 nor the largest tried, beyond which nobody looked.
+    neither 0 nor the largest tried, beyond which nobody looked, nor as good as that: of a solver that has converged
+    any number of steps will do.
     """
     grid = np.asarray(steps, dtype=np.float64)
-    order = grid.argsort()
-    best = np.nan_to_num(similarity, nan=-2.0)[:, order].argmax(axis=-1)
-    drawn = np.nan_to_num(resampled, nan=-2.0)[:, :, order].argmax(axis=-1)
-    inside = (grid[order][best] > 0) & (best < len(grid) - 1)
-    at_best = np.take_along_axis(skill_low[:, order], best[:, None], axis=1)[:, 0]
+    best, drawn = fewest_best(similarity, steps), fewest_best(resampled, steps)
+    inside = (grid[best] > 0) & ~highest(similarity)[:, grid.argmax()]
+    at_best = np.take_along_axis(skill_low, best[:, None], axis=1)[:, 0]
     usable = inside & (np.nan_to_num(at_best, nan=0.0) > INFORMED)
     usable[0] = False
-    return fit_growth(grid[order][best], grid[order][drawn], usable)
+    return fit_growth(grid[best], grid[drawn], usable)
 
 
 def _compare(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,14 @@ from interp.matching.growth import GrowthLaw, growth_of_best_steps
 from interp.matching.match_response import match_responses, prompts_to_hold
 from interp.matching.observed import Measure, Promptwise
 from interp.matching.pipeline import Pipeline, PipelineResult, skill
-from interp.matching.readouts import ask_many_queries, batch_size_for, columns_of, default_readout
+from interp.matching.readouts import (
+    ask_many_queries,
+    batch_size_for,
+    check_dim,
+    check_first_point,
+    columns_of,
+    default_readout,
+)
 from interp.matching.response import N_BINS
 from interp.matching.score_sums import Fitted, PipelineRun, Residual
 from interp.matching.twins import make_twins
@@ -71,7 +78,8 @@ def match_layers(
     coincides (solvers whose best iterates give the same answers); and for each control c the columns c (its
     similarity), c_skill, c_skill_low, c_skill_high, each from the control's own best step.
 
-    Raises ValueError for unknown solvers, controls or readouts, too few prompts for the split (4, and 8 with a refitted
+    Raises ValueError for unknown solvers, measures, controls or readouts, a negative ``first_point``,
+    ``weight_prompts`` that give no interval, too few prompts for the split (4, and 8 with a refitted
     readout), prompts of another dim than the model's, fewer than 2 columns, prompts without hidden weights where more
     queries are to be drawn, a batch size below 1, a model without ``decode`` for the native readout or without
     ``untrained_twin`` for that control.
@@ -131,7 +139,13 @@ def match_measures(
     batch_size: int | None = None,
 ) -> Matches:
     """Matches in several measures, from one fit of the hyperparameters. Arguments and errors as of `match_layers`."""
-    _check(model, prompts, controls, readout)
+    _check(model, prompts, controls=controls, readout=readout, measures=measures)
+    check_first_point(first_point)
+    if weight_prompts < 0 or weight_prompts == 1:
+        raise ValueError(
+            f"`weight_prompts` needs 0 (for all) or at least 2 prompts of each half, got {weight_prompts}: an interval "
+            "takes two."
+        )
     asked = ask_many_queries(model, prompts, n_queries, seed)
     points = columns_of(model, asked)
     first_column = 0 if points is None else first_point
@@ -184,18 +198,24 @@ def match_measures(
     return Matches(tables=tables, growth=pd.DataFrame(laws), responses=curves, convergence=convergence)
 
 
-def _check(model: HookedRegressor, prompts: PromptSource, controls: Sequence[str], readout: str) -> None:
+def _check(
+    model: HookedRegressor,
+    prompts: PromptSource,
+    *,
+    controls: Sequence[str],
+    readout: str,
+    measures: Sequence[str],
+) -> None:
     require_regressor(model)
+    unknown = sorted(set(measures) - set(get_args(Measure)))
+    if unknown:
+        raise ValueError(f"Unknown measure(s) {', '.join(unknown)}; known are {', '.join(get_args(Measure))}.")
     if readout not in READOUTS:
         raise ValueError(f"Unknown readout {readout!r}; known are {', '.join(READOUTS)}.")
     unknown = sorted(set(controls) - set(CONTROLS))
     if unknown:
         raise ValueError(f"Unknown control(s) {', '.join(unknown)}; known are {', '.join(CONTROLS)}.")
-    if prompts.dim != model.task.dim:
-        raise ValueError(
-            f"The prompts have inputs of dim {prompts.dim}, the model was trained on dim {model.task.dim}; "
-            "sample them with model.task.sample."
-        )
+    check_dim(model, prompts)
 
 
 def _law_rows(

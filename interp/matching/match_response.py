@@ -17,6 +17,7 @@ from interp.matching.pipeline import PipelineResult, skill
 from interp.matching.readouts import columns_of
 from interp.matching.response import EigenvalueBins, ResponseSums, response_table, similarity_of_responses
 from interp.matching.score_sums import Choice
+from interp.matching.ties import fewest_best
 from interp.models.protocol import HookedRegressor
 from interp.solvers import NULL_SOLVERS, AbstractSolver
 from interp.tasks import PromptSource
@@ -144,7 +145,7 @@ def _run(result: PipelineResult, families: Sequence[Family], bins: EigenvalueBin
     for family, solver in zip(families, result.solvers, strict=True):
         there = _iterates(solver, family, result.selection, bins).responses()
         chosen = similarity_of_responses(_finite(selection.responses())[:, None], _finite(there)[None])  # [layer step]
-        choices.append(Choice(family=family, solver=solver, best=chosen.argmax(axis=1).tolist()))
+        choices.append(Choice(family=family, solver=solver, best=fewest_best(chosen, family.steps).tolist()))
         scores.append(_score(estimation, _iterates(solver, family, result.estimation, bins)))
     return _Run(choices=choices, scores=scores)
 

@@ -21,19 +21,13 @@ class Remembered:
 
     def of(self, model: HookedRegressor, prompts: Prompts) -> Tensor | None:
         """The states on these prompts, where they are all or a run of those remembered, as halves of them are."""
-        ours, theirs = self.prompts.xs, prompts.xs
-        alike = (
-            model is self.model
-            and prompts.n_queries == self.prompts.n_queries
-            and theirs.shape[1:] == ours.shape[1:]
-            and theirs.stride() == ours.stride()
-            and theirs.untyped_storage().data_ptr() == ours.untyped_storage().data_ptr()
-        )
-        ahead = int(theirs.storage_offset()) - int(ours.storage_offset())
-        first, rest = divmod(ahead, int(ours.stride()[0])) if alike else (-1, 0)
-        if rest or first < 0 or first + len(theirs) > len(ours):
+        if model is not self.model or prompts.n_queries != self.prompts.n_queries:
             return None
-        return self.states[:, first : first + len(theirs)]
+        first = _place_in(self.prompts.xs, prompts.xs)
+        # Prompts may share their inputs and differ in what they say of them.
+        if first is None or _place_in(self.prompts.ys, prompts.ys) != first:
+            return None
+        return self.states[:, first : first + len(prompts)]
 
 
 @dataclass
@@ -59,6 +53,20 @@ _memory: ContextVar[Memory | None] = ContextVar("memory", default=None)
 def current_memory() -> Memory | None:
     """The memory of the analyses that are going on, if they share one."""
     return _memory.get()
+
+
+def _place_in(whole: Tensor, part: Tensor) -> int | None:
+    """The first row of a tensor that another one, if it is a run of its rows in the same memory, begins with."""
+    alike = (
+        part.shape[1:] == whole.shape[1:]
+        and whole.stride()[0] > 0
+        and part.stride() == whole.stride()
+        and part.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
+    )
+    if not alike:
+        return None
+    first, rest = divmod(int(part.storage_offset()) - int(whole.storage_offset()), int(whole.stride()[0]))
+    return None if rest or first < 0 or first + len(part) > len(whole) else first
 
 
 @contextmanager

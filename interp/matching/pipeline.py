@@ -14,6 +14,7 @@ from interp.matching.observed import Held, Observed, Promptwise
 from interp.matching.observing import Half, Readout, Seen, fit_readout
 from interp.matching.readouts import batch_size_for
 from interp.matching.score_sums import Choice
+from interp.matching.ties import fewest_best
 from interp.models.protocol import HookedRegressor
 from interp.solvers import AbstractSolver, search
 from interp.tasks import PromptSource
@@ -126,7 +127,7 @@ class Pipeline:
             _tell(advance, seen)
         choices = {
             measure: [
-                Choice(family=family, solver=solver, best=mean.nan_to_num(nan=-2.0).argmax(dim=1).tolist())
+                Choice(family=family, solver=solver, best=fewest_best(mean.cpu().numpy(), family.steps).tolist())
                 for family, solver, mean in zip(self.families, solvers, means[measure], strict=True)
             ]
             for measure in self.measures

@@ -49,6 +49,21 @@ def batch_size_for(model: HookedRegressor, prompts: PromptSource, batch_size: in
     return batch_size
 
 
+def check_dim(model: HookedRegressor, prompts: PromptSource) -> None:
+    """Refuse prompts of another dim than the model's. Raises ValueError."""
+    if prompts.dim != model.task.dim:
+        raise ValueError(
+            f"The prompts have inputs of dim {prompts.dim}, the model was trained on dim {model.task.dim}; "
+            "sample them with model.task.sample."
+        )
+
+
+def check_first_point(first_point: int) -> None:
+    """Refuse to count points from the end. Raises ValueError."""
+    if first_point < 0:
+        raise ValueError(f"`first_point` is the number of examples to begin at, from 0 up; got {first_point}.")
+
+
 def columns_of(model: HookedRegressor, prompts: PromptSource) -> Sequence[int] | None:
     """Points that the model's columns are for these prompts, or None where they are the prompts' queries."""
     return range(prompts.n_points) if len(model.predicted_points) > 1 else None
@@ -62,10 +77,13 @@ def problems_of(model: HookedRegressor, prompts: Prompts) -> Regressions:
 def ask_many_queries(model: HookedRegressor, prompts: Source, n_queries: int, seed: int) -> Source:
     """Give a model that predicts the query alone ``n_queries`` of them per context; leave all else as it is.
 
-    Vectors over columns need several columns. Prompts that carry several queries already are kept.
+    Vectors over columns need several columns. Prompts that carry several queries already are kept. Raises ValueError
+    for fewer than one query.
     """
     if len(model.predicted_points) > 1 or prompts.n_queries > 1 or n_queries == 1:
         return prompts
+    if n_queries < 1:
+        raise ValueError(f"`n_queries` must be at least 1 query per context, got {n_queries}.")
     if isinstance(prompts, PromptStream):
         return prompts.ask(model.task, n_queries, seed)
     return model.task.requery(prompts, n_queries, seed)

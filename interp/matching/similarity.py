@@ -17,7 +17,7 @@ def similarity_of_errors(
 
     In [-1, 1], blind to scale: errors right up to a positive factor score 1. Its mean over prompts is Fu et al.'s
     similarity of errors. Two predictions without error agree (1); one with and one without do not (0). Iterates that
-    are not finite score NaN.
+    are not finite, or too large to be squared, score NaN.
     """
     scale = targets.norm(dim=-1).clamp(min=torch.finfo(targets.dtype).tiny)
     return _cosines(layers - targets, iterates - targets, floor=FLOOR * scale)
@@ -28,7 +28,7 @@ def similarity_of_weights(
 ) -> Float[Tensor, "layer step prompt"]:
     """Cosine between induced weight vectors, averaged over the prefixes of each prompt.
 
-    A vector of exactly 0 has no direction and scores 0.
+    A vector of exactly 0 has no direction and scores 0; one that is not finite, or too large to be squared, NaN.
     """
     a, b = unit_vectors(layers), unit_vectors(iterates)
     return torch.einsum("lptd,sptd->lsp", a, b) / layers.shape[2]
@@ -61,10 +61,10 @@ def _cosines(a: Tensor, b: Tensor, floor: Float[Tensor, " prompt"]) -> Float[Ten
     product = torch.einsum("lpc,spc->lsp", unit_vectors(a), unit_vectors(b))
     some = none_a[:, None] | none_b
     both = none_a[:, None] & none_b
-    return product.masked_fill(some, 0.0).masked_fill(both, 1.0)
+    return product.masked_fill(some, 0.0).masked_fill(both, 1.0).masked_fill(~norm_b.isfinite(), torch.nan)
 
 
 def unit_vectors(vectors: Float[Tensor, "... component"]) -> Float[Tensor, "... component"]:
-    """Each vector along the last axis divided by its norm; a vector of 0 stays 0."""
+    """Each vector along the last axis divided by its norm; a vector of 0 stays 0, one of no finite norm is NaN."""
     norm = vectors.norm(dim=-1, keepdim=True)
-    return vectors / norm.where(norm > 0, 1.0)
+    return vectors / norm.where(norm != 0, 1.0).where(norm.isfinite(), torch.nan)

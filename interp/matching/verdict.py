@@ -45,14 +45,21 @@ def judge_layers(table: pd.DataFrame) -> list[LayerVerdict]:
     similarity is below 0.9, or that of the skill below the lower end of a control's. Else *inconclusive*; so too
     without the control of untrained twins. Where best iterates of several families give the same answers, the family
     that fits the whole model best is named, and among equals the one with fewest free hyperparameters. Raises
-    ValueError for a table without candidates.
+    ValueError for a table without candidates, and for a layer where all of them diverged.
     """
     best = table[table["best"] & (table["layer"] > 0)]
     candidates = best[~best["solver"].isin(NULL_SOLVERS)]
     if candidates.empty:
         raise ValueError("The table has no candidate besides the null predictors; match at least one solver.")
     # As in the fit of hyperparameters, a layer that a null predictor explains better says nothing of a family.
-    fit = candidates["skill"].clip(lower=0).groupby(candidates["solver"]).mean()
+    # One whose iterates diverge at a layer is not judged by the others alone.
+    fit = candidates["skill"].fillna(0).clip(lower=0).groupby(candidates["solver"]).mean()
+    silent = candidates.groupby("layer")["similarity"].count().eq(0)
+    if silent.any():
+        raise ValueError(
+            f"No candidate has finite answers at layer(s) {', '.join(map(str, silent.index[silent]))}: all of their "
+            "iterates diverged; match smaller steps, or leave the hyperparameters free."
+        )
     return [
         _judge(layer, rows, best[(best["layer"] == layer) & best["solver"].isin(NULL_SOLVERS)], fit)
         for layer, rows in candidates.groupby("layer", sort=True)

@@ -17,8 +17,8 @@ def compile_model(model: AnyModel) -> None:
     """Let a model be called through torch.compile, in place; on CUDA with CUDA graphs.
 
     A call while a hook sits on any part of the model runs the ordinary code instead, so that every hook is called.
-    The first call of a new shape takes seconds to compile. A copy of the
-    model is not compiled. Raises ValueError for language models, which TransformerLens calls in ways of its own.
+    The first call of a new shape takes seconds to compile. A copy of the model is not compiled. Raises ValueError for
+    language models, which TransformerLens calls in ways of its own.
     """
     if not isinstance(model, RegressionModel):
         raise ValueError(
@@ -52,6 +52,8 @@ def _unless_hooked(
         # torch.compile reads no hooks that were added since, and would leave them out without a word.
         if is_hooked(model):
             return eager(*args, **kwargs)
-        return compiled(*args, **kwargs)
+        answers = compiled(*args, **kwargs)
+        # A CUDA graph puts the answers of every call into the same memory.
+        return answers.clone() if answers.is_cuda else answers
 
     return call

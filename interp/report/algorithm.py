@@ -68,6 +68,10 @@ def write_algorithm(
     for part in parts:
         findings += part.findings
         named |= part.tables
+    if "growth" in named and named["growth"]["factor"].notna().any():  # few layers follow no law
+        shown = (*shown, "growth")
+    if "convergence" in named:
+        shown = (*shown, "convergence")
     return Chapter(
         section=Section(
             title="Which algorithm it runs",
@@ -78,7 +82,7 @@ def write_algorithm(
                 _figure("weights", weights, "Cosine of the induced weights (d prediction / d query)"),
                 *(figure for part in parts for figure in part.figures),
             ),
-            tables=(*shown, *(name for name in ("growth", "convergence") if name in named)),
+            tables=shown,
         ),
         findings=tuple(findings),
         tables=named,
@@ -150,7 +154,7 @@ def _alignment_finding(model: RegressionTransformer, prompts: Prompts, solver: A
     cosine = alignment.cosine
     return Finding(
         id="algorithm.alignment",
-        claim=f"Its answers depend on the query as the best {count_of(steps, 'step')} of gradient descent do",
+        claim=f"Its answers depend on the query as those of the best {count_of(steps, 'step')} of gradient descent do",
         statistic="cosine_of_sensitivities",
         estimate=cosine.estimate,
         ci=(cosine.low, cosine.high),

@@ -58,8 +58,14 @@ def build(
     """Analyse a model and gather what was found, with evidence.
 
     ``prompts`` are drawn from the model's task unless given. ``command`` is noted in the provenance. Raises ValueError
-    for prompts that do not fit the model or are too few.
+    for prompts that do not fit the model or are too few, and TypeError for a model that lacks what is asked of it: a
+    language model has `build_language`.
     """
+    if not isinstance(model, HookedRegressor):
+        raise TypeError(
+            "A report on in-context regression needs a model with cfg, task, tokens, predicted_points and hooks, got "
+            f"{type(model).__name__}; a language model's is made by interp.report.build_language."
+        )
     options = options or ReportOptions()
     began = time.monotonic()
     drawn = prompts is None

@@ -29,8 +29,8 @@ def describe_environment(command: str, began: float, device: torch.device, **inp
         "seconds": round(time.monotonic() - began, 1),
         **{name.replace("_", " "): value for name, value in inputs.items()},
         "versions": {"python": platform.python_version(), **current_versions()},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads",
+        "machine": f"{platform.system()} {platform.machine()}; cores: {os.cpu_count()}, threads: "
+        f"{torch.get_num_threads()}",
         "device": str(device),
     }
 

@@ -12,6 +12,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
+from interp.report.notes import NOTES
+
 if TYPE_CHECKING:
     from interp.report.document import Report
 
@@ -28,7 +30,12 @@ def render_html(report: "Report") -> str:
     """The whole page. Text from outside is escaped; nothing is fetched from anywhere."""
     template = _environment().get_template("report.html.j2")
     return template.render(
-        report=report, css=Markup(_read("report.css")), generator=GENERATOR, rows_shown=ROWS_SHOWN, rows_open=ROWS_OPEN
+        report=report,
+        css=Markup(_read("report.css")),
+        generator=GENERATOR,
+        notes=NOTES,
+        rows_shown=ROWS_SHOWN,
+        rows_open=ROWS_OPEN,
     )
 
 

@@ -78,6 +78,7 @@ def require_ray() -> Any:
 def _start(ray: Any, address: str | None, resources: Resources) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # runs on the CPU look at no GPU anyway
+    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # without end by default
     if address is not None:
         check_answers(address)
         ray.init(address=address, **QUIETLY)
@@ -114,7 +115,7 @@ def check_answers(address: str) -> None:
         raise ValueError(f"No Ray cluster answered at {address!r} within {JOINING:.0f} s. {advice}") from None
     if asked.returncode != 0:
         said = (asked.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise ValueError(f"Ray cannot join a cluster at {address!r}: {said} {advice}")
+        raise ValueError(f"Ray cannot join a cluster at {address!r}: {said.rstrip('.')}. {advice}")
 
 
 def _check_is_open_at(ray: Any, address: str | None) -> None:
@@ -137,6 +138,13 @@ def _check_holds_a_run(ray: Any, resources: Resources) -> None:
                 f"A run was to have {wanted:g} {kind}, and no machine of the Ray cluster has more than {most:g}; ask "
                 "for fewer."
             )
+    if not any(
+        machine.get("CPU", 0) >= resources.cpus and machine.get("GPU", 0) >= resources.gpus for machine in machines
+    ):
+        raise ValueError(
+            f"A run was to have {resources.cpus} cores and {resources.gpus:g} GPUs, and no one machine of the Ray "
+            "cluster has both; ask for fewer."
+        )
 
 
 def do_all(

@@ -53,7 +53,7 @@ def with_fields(recipe: AnyRecipe, fields: Mapping[str, Any], where: str) -> Any
     changed: AnyRecipe = from_record(type(recipe), record, where)
     understood = to_record(changed)
     for name, value in meant.items():
-        if not _agree(value, field_of(understood, name)):
+        if not agree(value, field_of(understood, name)):
             read = field_of(understood, name)
             raise ValueError(f"{where}: the field {name!r} takes {_show(read)} rather than {_show(value)}; write that.")
     return changed
@@ -115,17 +115,17 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-def _agree(given: Any, understood: Any) -> bool:
-    """Whether a value was taken as it stands; an int is a float too, nothing else changes its type."""
+def agree(given: Any, understood: Any) -> bool:
+    """Whether a value of a file was taken as it stands; an int is a float too, nothing else changes its type."""
     if isinstance(given, Mapping):
         return isinstance(understood, Mapping) and all(
-            _agree(value, understood.get(key)) for key, value in given.items()
+            agree(value, understood.get(key)) for key, value in given.items()
         )
     if isinstance(given, list):
         return (
             isinstance(understood, list)
             and len(given) == len(understood)
-            and all(_agree(mine, theirs) for mine, theirs in zip(given, understood, strict=True))
+            and all(agree(mine, theirs) for mine, theirs in zip(given, understood, strict=True))
         )
     if type(given) is int and type(understood) is float:
         return given == understood

@@ -52,6 +52,34 @@ class Sweep:
         """The seeds of the runs, ascending."""
         return sorted({run.seed for run in self.runs})
 
+    @property
+    def axes(self) -> tuple[tuple[str, ...], ...]:
+        """The swept fields in the order of the file, those that only ever change together in one group.
+
+        A group begins with a field whose values are numbers, if it has one.
+        """
+        groups: list[list[str]] = []
+        for field in self.swept:
+            group = next((group for group in groups if self._change_together(group[0], field)), None)
+            if group is None:
+                groups.append([field])
+            else:
+                group.append(field)
+        return tuple(tuple(sorted(group, key=lambda field: not self._is_numeric(field))) for group in groups)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What the recipes of all runs have in common: the record of one, without the swept fields."""
+        record: dict[str, Any] = to_record(self.runs[0].recipe)
+        for name in self.swept:
+            *parents, last = name.split(".")
+            place: Any = record
+            for parent in parents:
+                place = place.get(parent) if isinstance(place, dict) else None
+            if isinstance(place, dict):
+                place.pop(last, None)
+        return record
+
     def to_record(self) -> dict[str, Any]:
         """What the sweep's folder keeps of it."""
         return {
@@ -63,6 +91,13 @@ class Sweep:
             "analyses": {analysis.kind: to_record(analysis) for analysis in self.analyses},
             "runs": [run.to_record() for run in self.runs],
         }
+
+    def _change_together(self, one: str, other: str) -> bool:
+        pairs = {(show_field(run.fields[one]), show_field(run.fields[other])) for run in self.runs}
+        return len(pairs) == len({mine for mine, _ in pairs}) == len({theirs for _, theirs in pairs})
+
+    def _is_numeric(self, field: str) -> bool:
+        return all(type(run.fields[field]) in (int, float) for run in self.runs)
 
 
 def plan_runs(recipes: Sequence[AnyRecipe], swept: Sequence[str], seeds: Sequence[int]) -> tuple[PlannedRun, ...]:

@@ -3,17 +3,17 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
 from interp._names import unknown_name
 from interp._precision import Precision
-from interp._records import from_record
+from interp._records import from_record, to_record
 from interp._seeds import parse_seeds
 from interp.sweeps.analyses import ANALYSES, AbstractAnalysis
-from interp.sweeps.overrides import flat_fields, with_fields
+from interp.sweeps.overrides import agree, flat_fields, with_fields
 from interp.sweeps.plan import PlannedRun, Sweep, plan_runs
 from interp.training import RECIPES
 from interp.training.recipe import AnyRecipe, LanguageRecipe
@@ -52,7 +52,7 @@ def make_sweep(content: Mapping[str, Any], where: str = "the sweep") -> Sweep:
     recipe = _recipe(content, where)
     fixed = _fields(_table(content, "fields", where), recipe, f"{where}, [fields]")
     base = _as_far_as_fixed(recipe, fixed, where)
-    grid = _grid(_table(content, "grid", where), base, f"{where}, [grid]")
+    grid = _grid(_table(content, "grid", where), base, f"{where}, [grid]") if "grid" in content else {}
     rows = list(_rows(content, base, where))
     swept = tuple(dict.fromkeys([name for row in rows for name in row] + list(grid)))
     for field in grid:
@@ -137,6 +137,8 @@ def _as_far_as_fixed(recipe: AnyRecipe, fixed: Mapping[str, Any], where: str) ->
 
 def _grid(table: Mapping[str, Any], recipe: AnyRecipe, where: str) -> dict[str, list[Any]]:
     grid = _fields(table, recipe, where)
+    if not grid:
+        raise ValueError(f"{where} is empty; give a field with a list of values, or leave the table out.")
     for name, values in grid.items():
         if not isinstance(values, list):
             raise ValueError(f"{where}: {name!r} needs a list of values, got {values!r}; one value goes in [fields].")
@@ -151,8 +153,6 @@ def _rows(content: Mapping[str, Any], recipe: AnyRecipe, where: str) -> Iterator
         raise ValueError(f"{where}: `runs` must be a list of tables, [[runs]], got {rows!r}.")
     if "runs" in content and not rows:
         raise ValueError(f"{where}: `runs` is empty; give at least one row, or leave it out.")
-    if "grid" in content and not content["grid"]:
-        raise ValueError(f"{where}, [grid] is empty; give a field with a list of values, or leave the table out.")
     for i, row in enumerate(rows):
         yield _fields(row, recipe, f"{where}, row {i + 1} of [[runs]]")
 
@@ -209,8 +209,10 @@ def _analysis(kind: str, options: Mapping[str, Any], recipe: AnyRecipe, where: s
             f"a language model; it can have {fitting}."
         )
     analysis: AbstractAnalysis = from_record(ANALYSES[kind], dict(options), f"{where}, [options.{kind}]")
+    understood = to_record(analysis)
     for option, value in options.items():
-        read = asdict(analysis)[option]
-        if type(value) is not type(list(read) if isinstance(read, tuple) else read):
-            raise ValueError(f"{where}, [options.{kind}]: {option!r} takes {read!r} rather than {value!r}; write that.")
+        if not agree(value, understood[option]):
+            raise ValueError(
+                f"{where}, [options.{kind}]: {option!r} takes {understood[option]!r} rather than {value!r}; write that."
+            )
     return analysis

@@ -11,16 +11,20 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from probes import Interval, mean_over_runs
 
 
-def spread_over_seeds(results: pd.DataFrame, field: str, others: Sequence[str], number: str) -> pd.DataFrame:
+def spread_over_seeds(
+    results: pd.DataFrame, field: str, others: Sequence[str], number: str, control: str | None = None
+) -> pd.DataFrame:
     """Mean, lowest and highest of a number over the seeds of finished runs, for every value of a field.
 
     Columns: the field, series (the values of the other swept fields, empty where there are none), seeds (how many),
-    mean, low, high. Values come in the order of the sweep file, numbers ascending.
+    mean, low, high, and control (the mean of that number) if there is one. Values come in the order of the sweep file,
+    numbers ascending.
     """
     kept = results[(results["status"] == "finished") & results[number].notna()]
     series = [settings_of(row, others) for row in kept[list(others)].to_dict("records")]
-    groups = kept.assign(series=series).groupby([field, "series"], sort=is_ordered(kept[field]))[number]
-    return groups.agg(seeds="count", mean="mean", low="min", high="max").reset_index()
+    groups = kept.assign(series=series).groupby([field, "series"], sort=is_ordered(kept[field]))
+    table = groups[number].agg(seeds="count", mean="mean", low="min", high="max")
+    return (table if control is None else table.assign(control=groups[control].mean())).reset_index()
 
 
 def settings_of(row: Mapping[Any, Any], fields: Sequence[str]) -> str:
@@ -44,6 +48,8 @@ class Contrast:
     per_seed: dict[int, float]
     settings: int
     """Combinations of the other fields that the ratios are averaged over."""
+    diverged: tuple[int, int]
+    """Runs at the start and at the end that diverged, and so are in no ratio."""
 
 
 def contrast(results: pd.DataFrame, field: str, others: Sequence[str], number: str) -> Contrast | None:
@@ -68,4 +74,6 @@ def contrast(results: pd.DataFrame, field: str, others: Sequence[str], number: s
     interval = mean_over_runs(means)
     ratio = Interval(*(float(np.exp(value)) for value in (interval.estimate, interval.low, interval.high)))
     per_seed = {int(str(seed)): float(np.exp(value)) for seed, value in means.items()}
-    return Contrast(float(start), float(end), ratio, per_seed, differences.shape[1])
+    lost = results[results["status"] == "diverged"][field]
+    diverged = int((lost == start).sum()), int((lost == end).sum())
+    return Contrast(float(start), float(end), ratio, per_seed, differences.shape[1], diverged)

@@ -95,7 +95,7 @@ def _optimizer_state(tensors: dict[str, Tensor], name: str, device: torch.device
     for full, values in tensors.items():
         if full.startswith("optimizer.") and full.endswith(f".{name}"):
             key = full.removeprefix("optimizer.").removesuffix(f".{name}")
-            state[key] = values if key == "step" else values.to(device)
+            state[key] = values.to(device)  # the number of updates too: the fused optimiser counts on the device
     return state
 
 

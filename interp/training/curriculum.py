@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from interp.tasks import AnyTask, Prompts, SineWaves
+from interp.tasks import AnyTask, LinearRegression, Prompts, SineWaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,11 @@ class Curriculum:
                 raise ValueError(
                     f"Recipe {name!r}: the curriculum starts at {field}={ramp.start}, beyond the task's {end}."
                 )
+        if isinstance(task, LinearRegression) and task.covariance.kind == "eigenvalues" and self.dims.start < task.dim:
+            raise ValueError(
+                f"Recipe {name!r}: the curriculum starts at dim={self.dims.start}, and the covariance has eigenvalues "
+                f"for dim={task.dim} alone; give a condition number, or start at {task.dim}."
+            )
         replace(task, dim=self.dims.start, n_points=self.points.start)  # raises what the easiest task would raise
 
     def sample(self, task: AnyTask, n_prompts: int, seed: int, update: int) -> Prompts:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import torch
@@ -57,7 +56,9 @@ class Ensemble:
     def update(self, step: int) -> Float[Tensor, " member"]:
         """Update every member; returns the losses before."""
         tokens, ys = zip(*self._drawn(step), strict=True)
-        with computing_in(self._precision, self._device), _kernels(self._device):
+        # Fused kernels of attention lack rules for torch.func.vmap: on the CPU all of them, on CUDA those of gradients,
+        # which would be taken member by member.
+        with computing_in(self._precision, self._device), sdpa_kernel([SDPBackend.MATH]):
             gradients, losses = self.stack.gradients(torch.stack(tokens), torch.stack(ys))
         self.stack.update(gradients, self._recipe.lr_at(step))
         return losses
@@ -86,8 +87,3 @@ class Ensemble:
     def _batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         prompts = training_prompts(self._recipe, seed, step, self._device)
         return self._layout.tokens(prompts), prompts.ys
-
-
-def _kernels(device: torch.device) -> AbstractContextManager[None]:
-    """The CPU's fused kernel of attention has no rule for torch.func.vmap."""
-    return nullcontext() if device.type == "cuda" else sdpa_kernel([SDPBackend.MATH])

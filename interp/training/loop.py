@@ -1,8 +1,10 @@
 """The training loop."""
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from interp.models.folders import (
     current_versions,
     load_folder,
     named_parameters,
+    named_weights,
     save_folder,
     weights_checksum,
 )
@@ -72,14 +75,16 @@ def train(
 
     Raises FileExistsError for an ``out`` that is taken, ValueError for a resumed run of another recipe, seed or
     precision, a folder that another process trains into, a precision that the device lacks, a language model to compile
-    and more processes than a batch has prompts, DivergedError when the loss stops being finite.
+    and more processes than a batch has prompts, DivergedError when loss or weights stop being finite.
     """
     team = Team(device)
-    check_precision(precision, team.device)
-    team.check(recipe.batch_size)
+    team.agree(lambda: check_precision(precision, team.device))
+    team.agree(lambda: team.check(recipe.batch_size))
     folder = None if out is None else Path(out)
     model = on_device(build_model(recipe.model, recipe.task, seed=seed), team.device)
     optimizer = make_optimizer(trained_parameters(model, recipe), recipe)
+    if compile:
+        compile_model(model)
     with ExitStack() as held:
         start = 0
         if folder is not None:
@@ -89,8 +94,6 @@ def train(
                 return on_device(load_folder(folder), team.device)
             if start > 0:
                 restore_checkpoint(folder, start, model, optimizer)
-        if compile:
-            compile_model(model)
         _run(Learning(model, team.learner(model), optimizer, recipe, seed, precision, team), start, folder)
     model.info = trained_info(model, recipe, seed, folder)
     return model
@@ -110,13 +113,15 @@ def _run(learning: Learning, start: int, folder: Path | None) -> None:
             logs, saves = is_logged(recipe, step), folder is not None and is_saved(recipe, step)
             if logs or saves:
                 value = team.mean(loss).item()
-                check_loss(value, step, folder)
+                team.agree(partial(check_loss, value, step, folder))
                 if logs and metrics is not None:
                     metrics.write({"step": step, "loss": value, "lr": recipe.lr_at(step)})
                 note = f"loss {value:.4f}"
-            tracker.advance(note)
+            if team.leads:
+                tracker.advance(note)
             if saves and written is not None:
                 save_checkpoint(written, step + 1, model, optimizer, keep_every=recipe.keep_every)
+    team.agree(lambda: check_weights(named_weights(model), folder))
     if written is not None:
         save_folder(written, model, recipe=to_record(recipe), seed=learning.seed, precision=learning.precision)
 
@@ -155,10 +160,19 @@ def is_saved(recipe: AnyRecipe, step: int) -> bool:
 def check_loss(loss: float, step: int, folder: Path | None) -> None:
     """Raise DivergedError for a loss that is not finite."""
     if not math.isfinite(loss):
-        raise DivergedError(
-            f"Training diverged: the loss is {loss} at step {step}. Lower `lr` or `clip_norm`"
-            + ("." if folder is None else f"; the checkpoints in {folder} stay.")
-        )
+        raise _diverged(f"the loss is {loss} at step {step}", folder)
+
+
+def check_weights(weights: Mapping[str, Tensor], folder: Path | None) -> None:
+    """Raise DivergedError for weights that are not finite: after the last update no loss tells of it."""
+    for name, values in weights.items():
+        if not values.isfinite().all():
+            raise _diverged(f"the last update leaves NaN or infinite values in {name}", folder)
+
+
+def _diverged(how: str, folder: Path | None) -> DivergedError:
+    stay = "." if folder is None else f"; the checkpoints in {folder} stay."
+    return DivergedError(f"Training diverged: {how}. Lower `lr` or `clip_norm`{stay}")
 
 
 def trained_info(model: AnyModel, recipe: AnyRecipe, seed: int, folder: Path | None) -> ModelInfo:
@@ -181,7 +195,9 @@ def _update(learning: Learning, step: int) -> Tensor:
     with computing_in(learning.precision, team.device):
         loss = weight * learning.learner(batch)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    # A backward pass does by itself what autocast did in the forward pass; TensorFloat-32 has to be on in both.
+    with computing_in("tf32" if learning.precision == "tf32" else "fp32", team.device):
+        loss.backward()
     if recipe.clip_norm is not None:
         nn.utils.clip_grad_norm_(learning.model.parameters(), recipe.clip_norm)
     for group in optimizer.param_groups:

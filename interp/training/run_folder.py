@@ -48,13 +48,11 @@ def open_run(
     if resume and force:
         raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
     with ExitStack() as stack:
-        there = folder.is_dir()
-        if there:
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
             stack.enter_context(_held(folder))
-        start = _make_ready(folder, recipe, seed, precision=precision, resume=resume, force=force)
-        if not there:
-            stack.enter_context(_held(folder))
-        yield start
+        yield _make_ready(folder, recipe, seed, precision=precision, resume=resume, force=force)
 
 
 @contextmanager
@@ -90,7 +88,6 @@ def _make_ready(folder: Path, recipe: AnyRecipe, seed: int, *, precision: Precis
         steps = checkpoint_steps(folder)
         if steps:
             return min(steps[-1], recipe.steps)
-    folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, recipe.model, recipe.task, recipe=to_record(recipe), seed=seed, precision=precision)
     return 0
 

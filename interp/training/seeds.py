@@ -1,6 +1,6 @@
 """Many seeds of one recipe, each into a run folder of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from interp.models.config import TransformerConfig
 from interp.models.folders import save_folder
 from interp.training.checkpoints import restore_checkpoint, write_checkpoint
 from interp.training.ensemble import Ensemble
-from interp.training.loop import DivergedError, check_loss, is_logged, is_saved
+from interp.training.loop import DivergedError, check_loss, check_weights, is_logged, is_saved
 from interp.training.many import Run, RunOf, train_many
 from interp.training.metrics import MetricsLog
 from interp.training.recipe import AnyRecipe, Recipe
@@ -98,6 +98,9 @@ def train_seeds(
             recipe, seeds, folder, device=device, precision=precision, compile=compile, resume=resume, force=force
         )
     check_seeds(seeds)
+    check_precision(precision, device)
+    if launched() > 1:
+        raise ValueError("Every seed trains in a process of its own; start them without `accelerate launch`.")
     for seed in seeds:
         own = Path(folder) / run_name(recipe, seed)
         with open_run(own, recipe, seed, precision=precision, resume=resume, force=force):
@@ -143,19 +146,27 @@ def _train_group(
             if saves:
                 _save(recipe, ensemble, folders, step + 1)
     for index, seed in enumerate(ensemble.seeds):
-        save_folder(folders[seed], ensemble.model(index), recipe=to_record(recipe), seed=seed, precision=precision)
+        lost_at_last = _failure(check_weights, ensemble.stack.weights_of(index), folders[seed])
+        if lost_at_last:
+            failures[seed] = lost_at_last
+        else:
+            save_folder(folders[seed], ensemble.model(index), recipe=to_record(recipe), seed=seed, precision=precision)
     return failures
 
 
 def _diverged(losses: dict[int, float], step: int, folders: dict[int, Path]) -> dict[int, str]:
     """The seeds whose loss is not finite, and what there is to say about it."""
-    failures = {}
-    for seed, loss in losses.items():
-        try:
-            check_loss(loss, step, folders[seed])
-        except DivergedError as error:
-            failures[seed] = str(error)
-    return failures
+    found = {seed: _failure(check_loss, loss, step, folders[seed]) for seed, loss in losses.items()}
+    return {seed: failure for seed, failure in found.items() if failure}
+
+
+def _failure(check: Callable[..., None], *arguments: Any) -> str:
+    """What a check says of a run that diverged; empty for one that did not."""
+    try:
+        check(*arguments)
+    except DivergedError as error:
+        return str(error)
+    return ""
 
 
 def _save(recipe: Recipe, ensemble: Ensemble, folders: dict[int, Path], done: int) -> None:

@@ -83,6 +83,15 @@ class Team:
             raise SystemExit(1)  # the process that leads says why
         return result  # type: ignore[return-value]  # None where that is what the work returns
 
+    def agree(self, check: Callable[[], None]) -> None:
+        """Make a check that comes out alike in all processes. Its errors stop all."""
+        try:
+            check()
+        except Exception:
+            if self.leads:
+                raise
+            raise SystemExit(1) from None  # the process that leads says why
+
     @property
     def _rank(self) -> int:
         return 0 if self._accelerator is None else self._accelerator.process_index
@@ -96,7 +105,8 @@ def launched() -> int:
 def _join(device: torch.device | str) -> "Accelerator":
     from accelerate import Accelerator  # takes seconds to import
 
-    return Accelerator(cpu=torch.device(device).type == "cpu")
+    # Precision and compiling are the run's own, whatever the launcher is set to.
+    return Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no", dynamo_backend="no")
 
 
 def leads_here() -> bool:

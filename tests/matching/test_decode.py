@@ -4,7 +4,7 @@ import torch
 import interp
 from interp.matching import TARGETS, layer_states, probe_layers
 from interp.solvers import Regressions, make_solver
-from interp.tasks import Prompts
+from interp.tasks import LinearRegression, Prompts
 from probes import fit_on_prompts, r2_score
 from tests.errors import raises_exactly
 from tests.matching.models import TheirModel
@@ -113,6 +113,32 @@ def test_an_unknown_target_is_answered_with_the_nearest():
     model = interp.load("gd:steps=1")
     with raises_exactly(ValueError, "Unknown target 'nexty'; known are next_y, w, w_ols, xty. Did you mean 'next_y'?"):
         probe_layers(model, model.task.sample(16), ["nexty"])
+
+
+def test_readouts_need_a_target():
+    model = interp.load("gd:steps=1")
+    with raises_exactly(ValueError, "Name at least one target to read for; known are next_y, w, w_ols, xty."):
+        probe_layers(model, model.task.sample(16), [])
+
+
+def test_readouts_begin_at_a_point_that_there_is():
+    model = tiny_model(**{**FULL, "layout": INTERLEAVED}, causal=True)
+    prompts = model.task.sample(16)
+    n_points = prompts.n_points
+    with raises_exactly(
+        ValueError, f"No point is left from `first_point` {n_points} on; the prompts have {n_points} points."
+    ):
+        probe_layers(model, prompts, controls=False, first_point=n_points)
+    with raises_exactly(ValueError, "`first_point` is the number of examples to begin at, from 0 up; got -1."):
+        probe_layers(model, prompts, controls=False, first_point=-1)
+
+
+def test_prompts_of_another_dim_cannot_be_read():
+    with raises_exactly(
+        ValueError,
+        "The prompts have inputs of dim 3, the model was trained on dim 5; sample them with model.task.sample.",
+    ):
+        probe_layers(interp.load("gd:steps=1"), LinearRegression(dim=3).sample(16))
 
 
 def test_readouts_need_eight_prompts():

@@ -160,6 +160,16 @@ def test_layers_matched_at_the_ends_of_the_grid_are_left_out():
     assert growth_of([0, 1, 2, 3, 4, 8], grid=(*GRID, 9)).layers == (1, 2, 3, 4, 5)
 
 
+def test_layers_at_which_more_steps_change_nothing_are_left_out():
+    """Of a solver that has converged any number of steps is best, and the fewest of them say nothing of growth."""
+    similarity = peaked([1, 1, 2, 3, 4, 6])
+    converged = GRID.index(6)
+    similarity[-1, converged:] = similarity[-1, converged]
+    similarity[-1, converged + 1] += 1e-15  # rounding
+    law = growth_of_best_steps(GRID, similarity, np.tile(similarity, (20, 1, 1)), np.full_like(similarity, 0.5))
+    assert law.layers == (1, 2, 3, 4)
+
+
 def test_layers_that_a_solver_explains_no_better_than_chance_are_left_out():
     skill = np.full((6, len(GRID)), 0.5)
     skill[3] = INFORMED

@@ -446,6 +446,16 @@ def test_tokens_that_belong_to_no_point_are_refused(theirs, monkeypatch):
         ),
         ({"steps": [-1]}, "`steps` needs at least one step count, each a whole number from 0 up; got [-1]."),
         ({"steps": []}, "`steps` needs at least one step count, each a whole number from 0 up; got []."),
+        ({"n_queries": 0}, "`n_queries` must be at least 1 query per context, got 0."),
+        ({"first_point": -1}, "`first_point` is the number of examples to begin at, from 0 up; got -1."),
+        (
+            {"weight_prompts": -3},
+            "`weight_prompts` needs 0 (for all) or at least 2 prompts of each half, got -3: an interval takes two.",
+        ),
+        (
+            {"weight_prompts": 1},
+            "`weight_prompts` needs 0 (for all) or at least 2 prompts of each half, got 1: an interval takes two.",
+        ),
         (
             {"n_queries": 1},
             "A cosine of errors over 1 column(s) is only a sign; ask more queries (n_queries) or use longer prompts.",
@@ -456,6 +466,15 @@ def test_tokens_that_belong_to_no_point_are_refused(theirs, monkeypatch):
 def test_what_cannot_be_matched_is_refused(options, message):
     model = interp.load("gd:steps=1")
     with raises_exactly(ValueError, message):
+        match_layers(model, model.task.sample(8), **options)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_measure_is_refused():
+    """As where nobody checks types."""
+    model = interp.load("gd:steps=1")
+    options: dict[str, Any] = {"measure": "answers"}
+    with raises_exactly(ValueError, "Unknown measure(s) answers; known are errors, weights, response."):
         match_layers(model, model.task.sample(8), **options)
 
 

@@ -1,5 +1,7 @@
 """What analyses share is computed once, and is what each would have computed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -8,6 +10,7 @@ from interp.matching import readouts
 from interp.matching.memory import current_memory, shared_memory
 from interp.matching.readouts import layer_states, model_answers
 from interp.matching.twins import make_twins
+from interp.tasks import Prompts
 from tests.models.tiny import FULL, INTERLEAVED, tiny_model
 
 
@@ -69,6 +72,26 @@ def test_other_prompts_models_and_queries_are_not_mistaken_for_them():
     assert not torch.isclose(found[0][1:], found[1][1:]).any()
     assert torch.equal(found[2], found[0][:, torch.arange(4).roll(1)])
     assert single.shape[1] == 8
+
+
+def test_prompts_that_share_their_inputs_alone_are_other_prompts():
+    model = tiny_model(seed=1)
+    prompts = model.task.sample(4)
+    answered_otherwise = replace(prompts, ys=-prompts.ys)
+    apart = layer_states(model, answered_otherwise)
+    with shared_memory():
+        layer_states(model, prompts)
+        assert torch.equal(layer_states(model, answered_otherwise), apart)
+
+
+def test_prompts_that_are_one_in_memory_are_taken_for_no_others():
+    """A view that repeats one prompt has rows without a place."""
+    model = tiny_model(seed=1)
+    one = model.task.sample(1)
+    repeated = Prompts(xs=one.xs.expand(3, -1, -1), ys=one.ys.expand(3, -1))
+    with shared_memory():
+        first, again = layer_states(model, repeated), layer_states(model, repeated)
+    assert torch.equal(first, again)
 
 
 def test_twins_are_made_once_and_only_within_the_context():

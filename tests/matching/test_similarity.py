@@ -99,3 +99,14 @@ def test_r2_does_not_ignore_scale():
     assert (r2 < 0.1).all()
     residual, _ = prediction_r2(LAYERS, LAYERS)
     assert_close(residual.diagonal(), torch.zeros(5, 3, dtype=torch.float64), rtol=0, atol=1e-13)
+
+
+def test_iterates_of_no_finite_norm_score_no_number():
+    """Also beside a layer without error, which scores 0 with every finite one."""
+    layers = torch.stack([LAYERS[0], TARGETS])
+    iterates = torch.stack([ITERATES[0] * factor for factor in (1.0, torch.nan, torch.inf, 1e200)])
+    found = similarity_of_errors(layers, iterates, TARGETS)
+    assert found[:, 0].isfinite().all()
+    assert found[:, 1:].isnan().all()
+    weights = similarity_of_weights(random(1, 5, 2, 3, seed=1), random(1, 5, 2, 3, seed=2) * 1e200)
+    assert weights.isnan().all()

@@ -120,6 +120,26 @@ def test_hyperparameters_are_fitted_to_the_same_prompts_whatever_the_batches():
     assert_frame_equal(cut, whole, rtol=1e-6, atol=1e-9)
 
 
+def test_among_converged_iterates_rounding_does_not_choose_the_best_step():
+    """Newton's last steps are all alike here: best is the first of them, in any batches, and no law counts them."""
+    model = interp.load("newton:steps=21,dim=3,noise_std=0.5").double()
+    prompts = model.task.sample(40, seed=1)
+    options: dict[str, Any] = {"steps": [*range(30, 40), *range(30)], "controls": [], "n_queries": 6}
+    options["measures"] = ("errors", "weights", "response")
+    found = [
+        match_measures(model, prompts, ["newton:scale=constant,alpha=0.05"], batch_size=size, **options)
+        for size in (None, 1, 3)
+    ]
+    for measure in options["measures"]:
+        tables = [matches.tables[measure] for matches in found]
+        steps = [table[table["best"] & (table["solver"] == "newton")]["step"].to_list() for table in tables]
+        assert steps[1] == steps[0] == steps[2]
+        assert len(set(steps[0][-5:])) == 1  # layers that predict with least squares
+        assert steps[0][-1] < 30
+        growth = found[0].growth.set_index("measure").loc[measure]
+        assert max(map(float, growth["steps"].split(","))) < steps[0][-1]
+
+
 def test_a_solver_that_diverges_on_one_prompt_of_one_batch_has_no_r2_there():
     """What is not finite in one batch must not be forgotten in the next."""
     model = noisy().double()
@@ -223,6 +243,14 @@ def test_a_batch_holds_at_least_one_prompt(analyse, batch_size):
         ValueError, f"`batch_size` must be at least 1 prompt, got {batch_size}; leave it out for the default."
     ):
         analyse(model, model.task.sample(16), batch_size=batch_size)
+
+
+def test_answers_without_bound_coincide_with_nothing():
+    """Not even with one another: whether the infinite are alike nobody can say."""
+    finite = torch.ones(1, 2, 2, dtype=torch.float64)
+    found = Coincidences(["finite", "infinite", "huge", "also huge"], 1)
+    found.add([finite, finite * torch.inf, finite * 1e200, finite * 1e200])
+    assert set(map(len, found.found().values())) == {0}
 
 
 # Memory

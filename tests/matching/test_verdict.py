@@ -194,3 +194,29 @@ def test_null_predictors_alone_cannot_be_judged():
         ValueError, "The table has no candidate besides the null predictors; match at least one solver."
     ):
         judged(*nulls())
+
+
+def test_where_every_candidate_diverged_there_is_nothing_to_judge():
+    diverged = row("gd", layer=2, similarity=float("nan"), ci=(float("nan"),) * 2, skill=float("nan"))
+    table = pd.DataFrame([row("gd"), *nulls(), diverged, *nulls(layer=2)])
+    with raises_exactly(
+        ValueError,
+        "No candidate has finite answers at layer(s) 2: all of their iterates diverged; match smaller steps, or leave "
+        "the hyperparameters free.",
+    ):
+        judge_layers(table)
+
+
+def test_a_family_that_diverged_at_a_layer_does_not_fit_the_model_better_for_it():
+    """Of two that are one answer at layer 1, gd has the higher skill there, and none at layer 2."""
+    table = pd.DataFrame(
+        [
+            row("gd", skill=0.95, coincides="newton"),
+            row("newton", skill=0.9, coincides="gd"),
+            *nulls(),
+            row("gd", layer=2, similarity=float("nan"), skill=float("nan")),
+            row("newton", layer=2, skill=0.9),
+            *nulls(layer=2),
+        ]
+    )
+    assert [verdict.solver for verdict in judge_layers(table)] == ["newton", "newton"]

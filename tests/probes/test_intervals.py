@@ -55,6 +55,15 @@ def test_the_prompts_of_a_ratio_are_resampled_together():
     assert (interval.estimate, interval.low, interval.high) == pytest.approx((3, 3, 3))
 
 
+def test_resamples_without_a_denominator_have_no_ratio():
+    """One prompt of three alone has a denominator: 8 resamples of 27 miss it."""
+    interval = bootstrap_ratio([5.0, 0.0, 1.0], [0.0, 0.0, 2.0])
+    kept = resampling_weights(3)[resampling_weights(3)[:, 2] > 0]
+    assert len(kept) / 1000 == pytest.approx(19 / 27, abs=0.05)
+    expected = np.percentile((5 * kept[:, 0] + kept[:, 2]) / (2 * kept[:, 2]), [2.5, 97.5])
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((3, *expected))
+
+
 def test_the_same_values_give_the_same_interval():
     values = np.random.default_rng(0).normal(size=30)
     assert bootstrap_mean(values) == bootstrap_mean(values.copy())

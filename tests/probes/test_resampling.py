@@ -56,6 +56,20 @@ def test_a_resample_has_as_many_draws_as_prompts_however_many_blocks_they_fill(n
 
 
 @pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("seed", [0, 7])
+def test_no_two_blocks_share_their_random_numbers_nor_those_of_the_draws_by_block(monkeypatch, seed):
+    states, real = [], np.random.default_rng
+
+    def recorded(given):
+        states.append(tuple(np.random.SeedSequence(given).generate_state(4)))
+        return real(given)
+
+    monkeypatch.setattr(np.random, "default_rng", recorded)
+    resampling_weights(3 * SMALL_BLOCK, seed=seed)
+    assert len(states) == len(set(states)) == 4
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_draws_in_blocks_have_the_moments_of_a_multinomial():
     """Mean 1, variance 1 - 1/n, covariance -1/n: within a block, across blocks and in the last, shorter one."""
     n, n_resamples = 20, 20_000

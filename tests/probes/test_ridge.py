@@ -187,6 +187,17 @@ def test_prompts_may_come_in_any_batches(cuts):
     assert_close(fitter.probes().weight, whole.weight, rtol=1e-10, atol=1e-12)
 
 
+def test_prompts_are_as_many_as_were_announced():
+    features, targets = noisy_problem(80)
+    by_prompt = features.unflatten(1, (20, 4)), targets.unflatten(0, (20, 4))
+    fitter = PromptwiseRidge(22, ALPHAS)
+    fitter.update(*by_prompt)
+    with raises_exactly(ValueError, "Expected 22 prompts, got 20 of them; add the others first."):
+        fitter.probes()
+    with raises_exactly(ValueError, "Expected 22 prompts, got 40 of them; announce as many as come."):
+        fitter.update(*by_prompt)
+
+
 def test_one_group_of_targets_is_read_as_if_it_had_been_given_alone():
     features, targets = noisy_problem(80, targets=5)
     together = LayerwiseRidge(ALPHAS)

@@ -1,13 +1,17 @@
 """A model of a researcher's own is analysed as far as its hooks go."""
 
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import torch
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
+from interp.report import build
 from interp.report.tokens import write_tokens
 from interp.tasks import LinearRegression, Prompts, TokenLayout
+from tests.errors import raises_exactly
 
 
 class OwnBlock(torch.nn.Module):
@@ -58,3 +62,14 @@ def test_without_hooked_heads_tokens_are_mapped_and_heads_passed_over():
     table = chapter.tables["token_dependency"]
     from_query = table[(table["layer"] == 1) & (table["input"] == 4) & (table["output"] < 4)]
     assert (from_query["dependency"] == 0).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_model_that_is_no_regressor_is_refused():
+    message = (
+        "A report on in-context regression needs a model with cfg, task, tokens, predicted_points and hooks, got "
+        "Linear; a language model's is made by interp.report.build_language."
+    )
+    no_regressor: Any = torch.nn.Linear(2, 1)
+    with raises_exactly(TypeError, message):
+        build(no_regressor)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from interp.report.notes import NOTES
 from interp.report.render import ROWS_SHOWN, render_html, show
 from tests.report.made_up import made_up_report
 from tests.report.reading import Element, read_page
@@ -116,6 +117,19 @@ def test_every_figure_has_a_drawing_a_caption_and_its_numbers(page, lsa_report):
         numbers = lsa_report.tables[source.table]
         assert [column.text for column in table.all("th")] == list(numbers.columns)
         assert len(table.all("tr")) == 1 + min(len(numbers), ROWS_SHOWN)
+
+
+def test_every_table_without_a_figure_says_how_to_read_it(page, lsa_report):
+    names = [name for section in lsa_report.sections for name in section.tables]
+    assert {"effective_steps", "convergence", "head_scores", "dependency_by_offset"} <= set(names)
+    paragraphs = [element.text for element in page.all("p")]
+    for name in names:
+        assert NOTES[name] in paragraphs
+
+
+def test_a_table_of_growth_that_knows_no_law_is_in_the_json_alone(lsa_report):
+    assert lsa_report.tables["growth"]["factor"].isna().all()  # one layer does not grow
+    assert "growth" not in [name for section in lsa_report.sections for name in section.tables]
 
 
 def test_text_in_drawings_is_text(page):

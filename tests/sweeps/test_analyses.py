@@ -81,7 +81,29 @@ def test_matches_and_readouts_are_those_of_the_public_functions(model):
     scores = probe_layers(model, probe.sample(model, 16), ["xty"], n_queries=4)
     measured = probe.measure(model)
     assert measured.table.equals(scores)
-    assert measured.numbers == {"probe_xty": scores["r2"].max()}
+    assert measured.numbers == {
+        "probe_xty": scores["r2"].max(),
+        "probe_xty_random_init": scores["random_init"].max(),
+    }
+
+
+def test_numbers_stand_beside_what_knows_nothing(model):
+    """A layer whose skill is none is as similar to a null predictor as to any algorithm, and so are its twins."""
+    numbers = BestMatches(n_prompts=64, n_queries=8, solvers=("gd",)).measure(model).numbers
+    assert numbers["match_null"] == pytest.approx(numbers["match_similarity"], abs=0.05)
+    assert numbers["match_skill"] == pytest.approx(numbers["match_skill_random_init"], abs=0.05)
+    built = BestMatches(n_prompts=64, n_queries=8, solvers=("gd",)).measure(interp.load("gd:steps=2,dim=3")).numbers
+    assert float(built["match_null"]) + 0.05 < float(built["match_similarity"])
+    assert float(built["match_skill_random_init"]) + 0.5 < float(built["match_skill"])
+    heads = HeadScores(n_prompts=4).measure(model)
+    rows = heads.table[heads.table["score"] == "previous"]
+    assert heads.numbers["heads_previous_chance"] == rows["chance"].iloc[0]
+
+
+@pytest.mark.parametrize("kind", sorted(ANALYSES))
+def test_every_number_that_is_drawn_has_a_control_or_is_told_apart(kind):
+    analysis = ANALYSES[kind]
+    assert set(analysis.drawn) == set(analysis.drawn_beside) | set(analysis.drawn_apart)
 
 
 def test_heads_of_models_of_both_sorts_have_scores(model, language_model):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import jaxtyping
 import pandas as pd
@@ -252,6 +253,31 @@ def test_a_run_that_no_machine_holds_is_refused_rather_than_waited_for(two_nodes
     assert not any((tmp_path / "runs").iterdir())
 
 
+def test_cores_and_gpus_have_to_be_in_one_machine():
+    """Ray would wait for ever for a machine that has what two have between them."""
+    machines: list[dict[str, float]] = [{"CPU": 16}, {"CPU": 1, "GPU": 4}]
+    stand_in = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": machine} for machine in machines])
+    with raises_exactly(
+        ValueError,
+        "A run was to have 2 cores and 1 GPUs, and no one machine of the Ray cluster has both; ask for fewer.",
+    ):
+        cluster._check_holds_a_run(stand_in, Resources(cpus=2, gpus=1))
+    cluster._check_holds_a_run(stand_in, Resources(cpus=1, gpus=1))
+    cluster._check_holds_a_run(stand_in, Resources(cpus=16))
+
+
+@pytest.mark.slow
+def test_a_run_that_memory_does_not_hold_is_given_up(tmp_path):
+    """Ray's own default is to begin it again for ever. Here it finds memory full from the start."""
+    file = write_toml(tmp_path, 'name = "a"\nrecipe = "lsa-1layer"\n')
+    full = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "100"}
+    command = [sys.executable, "-m", "interp", "sweep", str(file), "--out", str(tmp_path / "s"), "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | full, timeout=240)
+    assert done.returncode == cli.FAILED
+    (reason,) = pd.read_csv(tmp_path / "s" / "results.csv")["reason"]
+    assert reason == "its worker died 4 times (OutOfMemoryError); see the logs of Ray"
+
+
 @pytest.mark.slow
 def test_the_open_session_is_left_for_no_other(two_nodes):
     with (
@@ -295,8 +321,8 @@ def test_the_command_line_says_which_runs_failed_and_fails_itself(two_nodes, tmp
     reason = failed.removeprefix("n_points=1,seed=0: ")
     assert f"1 finished, 1 failed. Wrote {folder / 'report.html'} and results.csv beside it." in out
     assert error == (
-        f"interp: 1 of 2 runs failed, the first, n_points=1,seed=0, with: {reason} Finished runs stay; the same "
-        "command tries the failed ones again.\n"
+        f"interp: 1 of 2 runs failed, the first, n_points=1,seed=0, with: {reason.rstrip('.')}. Finished runs stay; "
+        "the same command tries the failed ones again.\n"
     )
     assert cli.main(["sweep", str(file), "--out", str(folder)]) == cli.FAILED
     assert times_begun(folder) == {"n_points=11,seed=0": 1, "n_points=1,seed=0": 2}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from interp._names import UnknownNameError
+from interp._records import to_record
 from interp.models import TransformerConfig
 from interp.sweeps import load_sweep, make_sweep
 from interp.sweeps.analyses import BestMatches, HeldOutLoss
@@ -129,6 +130,28 @@ def test_a_language_model_is_swept_alike():
     assert [run.name for run in sweep.runs] == ["n_heads=4,seed=0", "n_heads=8,seed=0"]
 
 
+def test_what_all_runs_share_is_their_recipe_without_the_swept_fields():
+    networks = {"kind": "relu_networks", "dim": 10, "n_points": 11}
+    sweep = make_sweep({**LEAST, "fields": {"lr": 0.5}, "grid": {"task": [networks], "model.n_layers": [1, 2]}})
+    shared = to_record(replace(RECIPES["lsa-1layer"], lr=0.5))
+    del shared["task"], shared["model"]["n_layers"]
+    assert sweep.shared == shared
+
+
+def test_fields_that_only_change_together_are_one_axis_that_begins_with_a_number():
+    rows = [
+        {"task.inputs": inputs, "task.dim": dim, "model.dim": dim, "lr": 0.1}
+        for inputs, dim in (("uniform", 3), ("gaussian", 4))
+    ]
+    assert make_sweep({**LEAST, "runs": rows, "grid": {"steps": [1, 2]}}).axes == (
+        ("task.dim", "model.dim", "task.inputs"),
+        ("lr",),
+        ("steps",),
+    )
+    apart = [{"lr": 0.1, "steps": 1}, {"lr": 0.2, "steps": 1}, {"lr": 0.3, "steps": 2}]
+    assert make_sweep({**LEAST, "runs": apart}).axes == (("lr",), ("steps",))
+
+
 def test_lists_are_values_of_a_grid_too():
     sweep = make_sweep({**LEAST, "grid": {"betas": [[0.9, 0.98], [0.5, 0.5]]}})
     assert [run.recipe.betas for run in sweep.runs] == [(0.9, 0.98), (0.5, 0.5)]
@@ -201,6 +224,10 @@ BAD = {
     ),
     "recipe": ({"recipe": 3}, "s needs a `recipe`, the name of one; got 3. Names are listed by: interp train"),
     "empty grid": ({"grid": {}}, "s, [grid] is empty; give a field with a list of values, or leave the table out."),
+    "empty table in the grid": (
+        {"grid": {"model": {}}},
+        "s, [grid] is empty; give a field with a list of values, or leave the table out.",
+    ),
     "empty values": (
         {"grid": {"lr": []}},
         "s, [grid] is empty: 'lr' has no values; give at least one, or leave the field out.",
@@ -271,6 +298,10 @@ BAD = {
     "option as text": (
         {"options": {"loss": {"n_prompts": "9"}}},
         "s, [options.loss]: 'n_prompts' takes 9 rather than '9'; write that.",
+    ),
+    "an option's list with text for numbers": (
+        {"analyses": ["match"], "options": {"match": {"steps": ["1", 2]}}},
+        "s, [options.match]: 'steps' takes [1, 2] rather than ['1', 2]; write that.",
     ),
     "of language models": (
         {"recipe": "induction-2layer", "analyses": ["match"]},

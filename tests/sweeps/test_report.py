@@ -92,11 +92,49 @@ def test_a_long_table_has_the_fields_of_its_runs(sweep, tables):
 
 def test_a_loss_that_falls_is_found_with_the_exact_ratio(sweep, tables):
     (finding,) = report_on(sweep, tables).findings  # a schedule has no order
-    assert (finding.id, finding.verdict) == ("learned.loss_by.model.n_layers", "supported")
+    assert finding.id == "learned.loss_by.model.n_layers"
     assert finding.claim == "From model.n_layers 1 to 4 the held-out loss falls"
     assert (finding.estimate, *finding.ci) == pytest.approx((0.25, 0.25, 0.25))
     assert finding.controls == pytest.approx({"random_init": 1.0})
     assert finding.details["seeds"] == [0, 1]  # the others lack a run at one end
+    assert (finding.verdict, finding.details["diverged at either end"]) == ("inconclusive", [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("exponent", "lost_at", "verdict"),
+    [(-1.0, 1, "supported"), (-1.0, 2, "inconclusive"), (1.0, 1, "inconclusive"), (1.0, 2, "refuted")],
+)
+def test_an_end_where_runs_diverged_wins_nothing(tmp_path, exponent, lost_at, verdict):
+    """Of three seeds the two that are left would say otherwise."""
+    sweep = small_sweep(seeds=[0, 1, 2])
+    with opened(sweep, tmp_path) as folder:
+        for run in sweep.runs:
+            layers = run.fields["model.n_layers"]
+            if (layers, run.seed) == (lost_at, 2):
+                folder.write_outcome(run, Outcome("diverged", "the loss is nan"))
+            else:
+                pretend(folder, sweep, run, (1 + run.seed) * layers**exponent)
+    (finding,) = report_on(sweep, collect(sweep, folder)).findings
+    assert finding.verdict == verdict
+    assert finding.estimate == pytest.approx(2**exponent)
+    assert f"{int(lost_at == 1)} at 1 and {int(lost_at == 2)} at 2" in finding.reason
+
+
+def test_fields_that_change_together_are_compared_as_one(tmp_path):
+    rows = [{"task.dim": dim, "model.dim": dim} for dim in (2, 4)]
+    sweep = small_sweep(runs=rows)
+    with opened(sweep, tmp_path) as folder:
+        for run in sweep.runs:
+            pretend(folder, sweep, run, run.fields["task.dim"] / run.fields["model.n_layers"])
+    report = report_on(sweep, collect(sweep, folder))
+    assert {finding.id: finding.estimate for finding in report.findings} == pytest.approx(
+        {"learned.loss_by.task.dim": 2.0, "learned.loss_by.model.n_layers": 0.5}
+    )
+    assert [figure.table for figure in report.figures] == ["loss by task.dim", "loss by model.n_layers"]
+    along = "In these runs model.dim only ever changed together with task.dim."
+    assert report.figures[0].caption.endswith(along)
+    assert report.findings[0].reason.endswith(along.removesuffix("."))
+    assert list(report.tables["loss by task.dim"]["series"]) == ["n_layers 1", "n_layers 2"] * 2
 
 
 @pytest.mark.parametrize(
@@ -127,7 +165,31 @@ def test_there_is_a_drawing_with_its_numbers_for_every_swept_field(sweep, tables
     assert [figure.table for figure in report.figures] == ["loss by model.n_layers", "loss by schedule"]
     numbers = report.tables["loss by model.n_layers"]
     row = numbers[(numbers["model.n_layers"] == 2) & (numbers["series"] == "schedule cosine")].iloc[0]
-    assert (row["mean"], row["low"], row["high"]) == (7.5, 3.0, 12.0)
+    assert (row["mean"], row["low"], row["high"], row["control"]) == (7.5, 3.0, 12.0, 3.0)
+    assert all(figure.caption.endswith(" Hollow dots: before training.") for figure in report.figures)
+
+
+def test_steps_of_different_algorithms_are_not_averaged(tmp_path):
+    sweep = small_sweep(analyses=["match"], options={})
+    with opened(sweep, tmp_path) as folder:
+        for run in sweep.runs:
+            pretend(folder, sweep, run, 1.0)
+            solver, step = ("gd", 100) if run.seed else ("newton", 4)
+            numbers: dict[str, float | int | str] = {"match_solver": solver, "match_step": step}
+            folder.write_analysis(run, sweep.analyses[0], Measured(numbers=numbers, table=pd.DataFrame({"layer": [1]})))
+    report = report_on(sweep, collect(sweep, folder))
+    drawn = report.tables["match_step by model.n_layers"]
+    assert list(drawn["series"]) == ["match_solver gd", "match_solver newton"] * 2
+    assert list(drawn["mean"]) == [100, 4, 100, 4]
+
+
+def test_the_page_says_what_all_runs_have_in_common(tmp_path):
+    sweep = small_sweep(fields={"lr": 0.5, "task.noise_std": 0.25})
+    with opened(sweep, tmp_path) as folder:
+        report = report_on(sweep, collect(sweep, folder))
+    assert report.model["summary"].endswith(": 4 unfinished. In all of them: task.noise_std 0.25, lr 0.5.")
+    assert report.model["recipe"] == sweep.shared
+    assert report.model["recipe"]["lr"] == 0.5
 
 
 def test_a_field_that_only_one_value_finished_with_is_not_drawn(sweep, folder):

@@ -28,6 +28,14 @@ def test_the_spread_is_that_over_the_seeds_of_each_setting():
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((5.2, 4.2, 6.2))
 
 
+def test_a_control_is_averaged_over_the_same_runs():
+    table = results(lambda n, lr, seed: n).assign(untrained=lambda rows: 10 * rows["layers"] + rows["seed"])
+    table.loc[table["seed"] == 2, "status"] = "failed"
+    spread = spread_over_seeds(table, "layers", ["lr"], "loss", "untrained")
+    assert set(spread["seeds"]) == {2}
+    assert list(spread["control"]) == list(10 * spread["layers"] + 0.5)
+
+
 def test_runs_that_did_not_finish_are_in_no_spread():
     table = results(lambda n, lr, seed: float(seed))
     table.loc[table["seed"] == 2, "status"] = "diverged"
@@ -70,6 +78,7 @@ def test_a_seed_without_a_run_at_one_end_is_left_out():
     found = contrast(table, "layers", ["lr"], "loss")
     assert found is not None
     assert set(found.per_seed) == {0, 2}
+    assert found.diverged == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from interp.models.config import TransformerConfig
 from interp.models.gpt2 import gpt2_config
@@ -39,6 +40,12 @@ def transformer_of(recipe: Recipe) -> TransformerConfig:
     """The config of a recipe that trains a transformer."""
     assert isinstance(recipe.model, TransformerConfig)
     return recipe.model
+
+
+def distance(first: torch.nn.Module, second: torch.nn.Module) -> float:
+    """The Euclidean distance between the weights of two models, all of them taken together."""
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    return float(torch.stack([(ours.detach().cpu() - theirs.detach().cpu()).norm() for ours, theirs in pairs]).norm())
 
 
 def train_and_stop(recipe: AnyRecipe, folder: Path, *, after: int, seed: int = 0) -> None:

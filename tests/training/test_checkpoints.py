@@ -3,9 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp.models.build import build_model
 from interp.models.folders import weights_checksum
 from interp.training import checkpoint_steps, load_checkpoint, train
-from interp.training.checkpoints import checkpoint_path, is_kept
+from interp.training.checkpoints import checkpoint_path, is_kept, restore_checkpoint
 from tests.errors import raises_exactly
 from tests.training.recipes import tiny_recipe, transformer_of
 
@@ -96,3 +97,14 @@ def test_a_checkpoint_holds_the_optimisers_state(tmp_path):
     assert tensors["optimizer.step.blocks.0.attn.W_Q"].item() == 6
     assert tensors["optimizer.exp_avg_sq.blocks.1.mlp.W_in"].any()
     assert torch.equal(tensors["model.blocks.0.attn.W_Q"], load_checkpoint(tmp_path / "run", 6).blocks[0].attn.W_Q)
+
+
+def test_all_of_the_optimisers_state_comes_back_to_the_device_of_the_weights(tmp_path):
+    """The fused optimiser of a CUDA device reads its number of updates there; the meta device stands in for it."""
+    recipe = tiny_recipe(steps=3, warmup=0)
+    train(recipe, tmp_path / "run")
+    model = build_model(recipe.model, recipe.task).to("meta")
+    optimizer = torch.optim.AdamW(model.parameters())
+    restore_checkpoint(tmp_path / "run", 3, model, optimizer)
+    devices = {name: {state[name].device.type for state in optimizer.state.values()} for name in ("step", "exp_avg")}
+    assert devices == {"step": {"meta"}, "exp_avg": {"meta"}}

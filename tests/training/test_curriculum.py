@@ -8,7 +8,7 @@ import torch
 from interp._records import from_record, to_record
 from interp.models.build import build_model
 from interp.solvers import make_solver
-from interp.tasks import DecisionTrees, LinearRegression, SineWaves
+from interp.tasks import ConditionNumber, DecisionTrees, Eigenvalues, LinearRegression, SineWaves
 from interp.training import Recipe, get_recipe, train
 from interp.training.curriculum import Curriculum, Ramp
 from interp.training.data import training_prompts
@@ -90,6 +90,20 @@ def test_a_ramp_counts_from_1(field):
 def test_a_curriculum_beyond_its_task_is_refused():
     with raises_exactly(ValueError, "Recipe 'garg-tiny': the curriculum starts at dim=7, beyond the task's 6."):
         replace(with_curriculum(), curriculum=replace(CURRICULUM, dims=Ramp(start=7)))
+
+
+def test_given_eigenvalues_fit_no_fewer_coordinates():
+    task = replace(TASK, covariance=Eigenvalues(values=(1.0,) * 6))
+    with raises_exactly(
+        ValueError,
+        "Recipe 'garg-tiny': the curriculum starts at dim=2, and the covariance has eigenvalues for dim=6 alone; give "
+        "a condition number, or start at 6.",
+    ):
+        replace(with_curriculum(), task=task)
+    whole = replace(with_curriculum(), task=task, curriculum=replace(CURRICULUM, dims=Ramp(start=6)))
+    assert training_prompts(whole, 0, 0).n_points == 3
+    ill = replace(with_curriculum(), task=replace(TASK, covariance=ConditionNumber(value=100.0)))
+    assert training_prompts(ill, 0, 0).n_points == 3
 
 
 def test_sine_waves_have_none():

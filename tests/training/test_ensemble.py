@@ -27,6 +27,7 @@ from interp.training.curriculum import Curriculum, Ramp
 from interp.training.data import training_prompts
 from interp.training.metrics import read_metrics
 from interp.training.seeds import can_be_stacked
+from interp.training.stack import Stack
 from tests.errors import raises_exactly
 from tests.training.recipes import GPT2, tiny_recipe, train_and_stop
 
@@ -136,6 +137,24 @@ def test_a_seed_that_diverges_is_reported_and_stops_no_other(tmp_path, monkeypat
         assert max(differences(load_folder(run.folder), train(recipe, seed=run.seed)).values()) < 1e-6
 
 
+def test_a_seed_whose_last_update_overflows_is_reported_and_stops_no_other(tmp_path, monkeypatch):
+    recipe = tiny_recipe(steps=3, warmup=0)
+    gradients, steps = Stack.gradients, iter(range(recipe.steps))
+
+    def overflowing(self, tokens, ys):
+        found, losses = gradients(self, tokens, ys)
+        if next(steps) == recipe.steps - 1:
+            found["blocks.1.attn.W_O"][1] = math.nan
+        return found, losses
+
+    monkeypatch.setattr(Stack, "gradients", overflowing)
+    runs = train_ensemble(recipe, (3, 0), tmp_path)
+    assert runs[1].failure.startswith("Training diverged: the last update leaves NaN or infinite values in blocks.")
+    assert not (runs[1].folder / "model.safetensors").exists()
+    assert runs[0].failure == ""
+    assert max(differences(load_folder(runs[0].folder), train(recipe, seed=3)).values()) < 1e-6
+
+
 def test_an_ensemble_of_which_all_diverge_ends(tmp_path):
     wild = tiny_recipe(lr=1e20, warmup=0, clip_norm=None, schedule="constant")
     runs = train_ensemble(wild, (0, 1), tmp_path)
@@ -167,6 +186,20 @@ def test_models_that_cannot_be_stacked_train_in_processes_of_their_own(tmp_path)
 def test_bad_seeds_are_refused(tmp_path, seeds, message):
     with raises_exactly(ValueError, message):
         train_seeds(tiny_recipe(), seeds, tmp_path)
+
+
+def test_seeds_that_cannot_train_as_asked_leave_the_runs_that_are_there(tmp_path, monkeypatch):
+    lstm = get_recipe("garg-tiny-lstm")
+    short = replace(lstm, name="lstm", steps=2, warmup=0, batch_size=4, model=replace(lstm.model, width=4, n_layers=1))
+    train(short, tmp_path / "lstm-seed1", seed=1)
+    with pytest.raises(ValueError, match="Precision 'tf32' is a mode of CUDA's matrix units"):
+        train_seeds(short, (1,), tmp_path, precision="tf32", force=True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with raises_exactly(
+        ValueError, "Every seed trains in a process of its own; start them without `accelerate launch`."
+    ):
+        train_seeds(short, (1,), tmp_path, force=True)
+    load_folder(tmp_path / "lstm-seed1")
 
 
 def test_taken_folders_are_refused_before_anything_is_trained(tmp_path):

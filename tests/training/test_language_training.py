@@ -182,3 +182,10 @@ def test_the_command_line_changes_a_field_of_model_and_task(tmp_path):
     assert cli.main(["train", "induction-2layer", "--out", str(folder), *arguments]) == 0
     model = load_language(folder)
     assert (model.token_config.n_heads, model.task.longest) == (4, 20)
+
+
+def test_a_language_model_that_is_to_be_compiled_leaves_the_run_that_is_there(tmp_path):
+    train(tiny(steps=2, warmup=0), tmp_path / "run")
+    with pytest.raises(ValueError, match="Only models of in-context regression are compiled"):
+        train(tiny(steps=2, warmup=0), tmp_path / "run", compile=True, force=True)
+    load_language(str(tmp_path / "run"))

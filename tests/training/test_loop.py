@@ -13,7 +13,7 @@ import torch
 
 import interp
 from interp.models import RegressionTransformer, load_folder
-from interp.models.folders import describe_model, weights_checksum
+from interp.models.folders import describe_model, weights_checksum, write_config
 from interp.tasks import SineWaves
 from interp.training import DivergedError, checkpoint_steps, get_recipe, load_checkpoint, train
 from interp.training import loop as loop_module
@@ -127,6 +127,7 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path):
         while not read_metrics(folder):
             assert time.monotonic() < deadline, "the run did not get going"
             time.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)  # lest it ends before it has been asked twice
         for resume in (True, False):
             with raises_exactly(
                 ValueError, f"Another process is training into {folder}; wait until it ends, or give another --out."
@@ -136,6 +137,16 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     train(tiny_recipe(**LONG), folder, seed=1, resume=True)  # the dead hold nothing
+
+
+def test_a_new_folder_is_held_before_anything_is_written_there(tmp_path, monkeypatch):
+    def late(*arguments, **options):
+        with pytest.raises(ValueError, match="Another process is training into"):
+            train(tiny_recipe(), tmp_path / "run", force=True)  # whoever comes meanwhile
+        write_config(*arguments, **options)
+
+    monkeypatch.setattr("interp.training.run_folder.write_config", late)
+    train(tiny_recipe(steps=1, warmup=0), tmp_path / "run")
 
 
 def test_what_a_run_left_that_died_while_writing_its_first_file_is_no_hindrance(tmp_path):
@@ -345,6 +356,32 @@ def moved(model: RegressionTransformer, seed: int) -> tuple[set[str], set[str]]:
         {name for name, now, then in pairs if (now != then).all()},
         {name for name, now, then in pairs if torch.equal(now, then)},
     )
+
+
+def test_a_run_whose_last_update_overflows_has_diverged(tmp_path):
+    with raises_exactly(
+        DivergedError,
+        "Training diverged: the last update leaves NaN or infinite values in blocks.0.attn.W_Q. Lower `lr` or "
+        f"`clip_norm`; the checkpoints in {tmp_path / 'run'} stay.",
+    ):
+        train(tiny_recipe(steps=1, warmup=0, lr=1e39), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_tf32_is_on_in_the_backward_pass_too(monkeypatch):
+    monkeypatch.setattr("interp._precision.check_precision", lambda *_: None)
+    monkeypatch.setattr(loop_module, "check_precision", lambda *_: None)
+    make, seen = loop_module.make_optimizer, []
+
+    def listening(parameters, recipe):
+        parameters[0].register_hook(lambda _: seen.append(torch.get_float32_matmul_precision()))
+        return make(parameters, recipe)
+
+    monkeypatch.setattr(loop_module, "make_optimizer", listening)
+    for precision in ("fp32", "tf32", "bf16"):
+        train(tiny_recipe(steps=1, warmup=0), precision=precision)
+    assert seen == ["highest", "high", "highest"]
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 @pytest.mark.parametrize("frozen", [("W_Q",), ("W_in", "b_out"), ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")])

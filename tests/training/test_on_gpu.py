@@ -1,5 +1,7 @@
 """Training on a CUDA device."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -9,8 +11,10 @@ from interp.models.compiled import is_compiled
 from interp.models.folders import weights_checksum
 from interp.tasks import ConditionNumber, DecisionTrees, LinearRegression, ReluNetworks, SineWaves
 from interp.training import train, train_ensemble
+from interp.training.curriculum import Curriculum, Ramp
 from interp.training.data import training_prompts
-from tests.training.recipes import GPT2, tiny_recipe
+from tests.training import recipes as recipes_module
+from tests.training.recipes import GPT2, distance, tiny_recipe, train_and_stop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("unchecked")]
 
@@ -55,16 +59,50 @@ def test_compiled_training_with_graphs_reaches_the_same_weights(model):
     recipe = tiny_recipe(steps=12, warmup=0, model=model)
     plain, compiled = train(recipe, device="cuda"), train(recipe, device="cuda", compile=True)
     assert is_compiled(compiled)
-    for ours, theirs in zip(compiled.parameters(), plain.parameters(), strict=True):
-        assert_close(ours, theirs, rtol=0, atol=1e-3)
+    for (name, ours), theirs in zip(compiled.named_parameters(), plain.parameters(), strict=True):
+        if not name.endswith("b_K"):  # no gradient but rounding, which Adam makes as large as any
+            assert_close(ours, theirs, rtol=0, atol=1e-3)
+
+
+def test_graphs_follow_prompts_that_grow():
+    recipe = tiny_recipe(
+        steps=12,
+        warmup=0,
+        model=GPT2,
+        curriculum=Curriculum(dims=Ramp(start=1, every=3), points=Ramp(start=2, every=3)),
+    )
+    plain, compiled = train(recipe, device="cuda"), train(recipe, device="cuda", compile=True)
+    assert distance(compiled, plain) < 0.05 * distance(plain.untrained_twin(0), plain)
+
+
+def test_the_answers_of_a_compiled_model_outlive_the_next_call():
+    recipe = tiny_recipe(steps=1, warmup=0)
+    model = train(recipe, device="cuda", compile=True)
+    batches = [model.tokens(recipe.task.sample(4, seed=seed)) for seed in range(5)]
+    with torch.no_grad():
+        answers = [model(tokens) for tokens in batches]
+        for tokens, answer in zip(batches, answers, strict=True):
+            assert_close(answer, model.forward(tokens), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    recipe = tiny_recipe()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes_module, "train", partial(train, device="cuda"))
+        train_and_stop(recipe, tmp_path / "tiny-seed1", seed=1, after=12)
+        train_and_stop(recipe, tmp_path / "alone", seed=1, after=12)
+    whole = train(recipe, seed=1, device="cuda")
+    resumed = train(recipe, tmp_path / "alone", seed=1, device="cuda", resume=True)
+    (run, _) = train_ensemble(recipe, (1, 2), tmp_path, device="cuda", resume=True)
+    for model in (resumed, load_folder(run.folder)):
+        assert distance(model, whole) < 1e-3
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_other_precisions_stay_near(precision):
     recipe = tiny_recipe(steps=10, warmup=0)
     exact, rough = (train(recipe, device="cuda", precision=name) for name in ("fp32", precision))
-    for ours, theirs in zip(rough.parameters(), exact.parameters(), strict=True):
-        assert (ours - theirs).abs().max() < 0.02
+    assert distance(rough, exact) < 0.05 * distance(exact.untrained_twin(0), exact)
 
 
 def test_every_seed_of_an_ensemble_ends_as_alone(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from interp._progress import Tracker
 from interp.models import load_folder
 from interp.models.folders import named_parameters
 from interp.training import checkpoint_steps, train
@@ -21,9 +22,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def launch(module: str, *arguments: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run a module in processes that `accelerate launch` starts on the CPU."""
-    options = ["--cpu", "--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
-    options += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+    """Run a module in processes that `accelerate launch` starts on the CPU, set to another precision than the run's.
+
+    Without a GPU ``--multi_gpu`` does that; ``--cpu`` starts one process, however many are asked for.
+    """
+    options = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
+    options += ["--mixed_precision", "bf16", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     return subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", *options, "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
@@ -40,6 +44,7 @@ def launch(module: str, *arguments: str, processes: int = 2) -> subprocess.Compl
 def test_two_processes_take_the_gradients_of_one_with_the_whole_batch(tmp_path, batch_size):
     result = launch("tests.training.shared_run", str(tmp_path / "shared"), str(batch_size))
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count("one of 2 processes") == 2
     alone = train(tiny_recipe(batch_size=batch_size, frozen=("W_Q",)), tmp_path / "alone", seed=1)
     ours, theirs = named_parameters(load_folder(tmp_path / "shared")), named_parameters(alone)
     for name in ours:
@@ -59,6 +64,9 @@ def test_the_command_line_trains_in_a_team_and_speaks_once(tmp_path):
     again = launch("interp", "train", "lsa-1layer", *fields)
     assert again.returncode != 0
     assert again.stderr.count("holds a run already; --resume goes on with it, --force replaces it.") == 1
+    crowded = launch("interp", "train", "lsa-1layer", "--batch-size", "1", "--out", str(tmp_path / "other"))
+    assert crowded.stderr.count("interp: 2 processes share batches of 1: expected at least one prompt for each.") == 1
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_process_needs_a_prompt(monkeypatch):
@@ -69,6 +77,17 @@ def test_a_process_needs_a_prompt(monkeypatch):
         "`batch_size`.",
     ):
         train(tiny_recipe(batch_size=2))
+
+
+def test_only_the_process_that_leads_shows_a_bar(monkeypatch):
+    moved: list[str] = []
+    monkeypatch.setattr(Tracker, "advance", lambda self, note="": moved.append(note))
+    recipe = tiny_recipe(steps=2, warmup=0)
+    train(recipe)
+    assert len(moved) == 2
+    monkeypatch.setattr(Team, "leads", False)
+    train(recipe)
+    assert len(moved) == 2
 
 
 def test_an_ensemble_is_not_shared(monkeypatch, tmp_path):
@@ -84,4 +103,6 @@ def test_a_process_alone_has_the_whole_batch():
     prompts = tiny_recipe().task.sample(3)
     assert team.share(prompts) == (prompts, 1.0)
     assert team.led(lambda: 5) == 5
+    with pytest.raises(ValueError, match="1 processes share batches of 0"):
+        team.agree(lambda: team.check(0))
     assert torch.equal(team.mean(torch.tensor(2.0)), torch.tensor(2.0))

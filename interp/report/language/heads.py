@@ -55,19 +55,24 @@ def _findings(study: HeadStudy, kind: str) -> list[Finding]:
     untrained = study.untrained[study.untrained["score"] == kind]
     of_kind = study.scores[study.scores["score"] == kind].set_index(["layer", "head"])
     return [
-        _finding(head, kind, untrained, float(of_kind.loc[(head["layer"], head["head"]), "chance"]))
+        finding_of_head(head, kind, untrained, float(of_kind.loc[(head["layer"], head["head"]), "chance"]))
         for head in heads.to_dict("records")
     ]
 
 
-def _finding(head: dict[Any, Any], kind: str, untrained: pd.DataFrame, chance: float) -> Finding:
+def finding_of_head(head: dict[Any, Any], kind: str, untrained: pd.DataFrame, chance: float) -> Finding:
+    """What is claimed of one head, a row of the labels' table.
+
+    ``untrained`` are the scores of this kind in untrained twins.
+    """
     how = str(head["confirmed"]).removesuffix(", against directions")
     against = ", here with random directions in place of other heads" if "directions" in head["confirmed"] else ""
     verdict: Verdict = "supported" if how in ("alone", "together") else "inconclusive"
     article = "an" if kind == "induction" else "a"
+    needed = "these heads, though not it alone" if how == "together" else "it"
     return Finding(
         id=f"head.layer{head['layer']}.head{head['head']}.{kind}",
-        claim=f"Head {head['head']} of layer {head['layer']} is {article} {kind} head, and repeats need it",
+        claim=f"Head {head['head']} of layer {head['layer']} is {article} {kind} head, and repeats need {needed}",
         statistic=f"{kind.replace('-', '_')}_score",
         estimate=float(head["value"]),
         ci=(float(head["ci_low"]), float(head["ci_high"])),

@@ -76,11 +76,12 @@ def _needed(ablation: pd.DataFrame, kind: str, heads: str) -> Finding:
         verdict = "supported"
     elif (on_repeats["ci_high"] <= on_repeats["random_high"]).all():
         verdict = "refuted"
-    control = "other heads" if zero["control"] == "heads" else "random directions"
+    against_heads = zero["control"] == "heads"
+    control = "other heads" if against_heads else "random directions"
+    otherwise = "without as many others" if against_heads else "without random directions of the same size"
     return Finding(
         id=f"head.{kind}.needed",
-        claim=f"Repeats need its {kind} heads ({heads}): without them the loss there rises more than without as many "
-        "others",
+        claim=f"Repeats need its {kind} heads ({heads}): without them the loss there rises more than {otherwise}",
         statistic="rise_of_the_loss_on_repeats",
         estimate=zero["change"],
         ci=(zero["ci_low"], zero["ci_high"]),

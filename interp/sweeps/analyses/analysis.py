@@ -38,6 +38,13 @@ class AbstractAnalysis(ABC):
     """What the section shows."""
     drawn: ClassVar[dict[str, str]]
     """Which of its numbers are drawn against the swept fields, each with the label of its axis."""
+    drawn_beside: ClassVar[dict[str, tuple[str, str]]] = {}
+    """The control that is drawn with a number, and what it is called: no number stands alone."""
+    drawn_apart: ClassVar[dict[str, str]] = {}
+    """For a number that means something else with each value of another (a step of GD is none of Newton's), that
+    other: no mean is taken over both."""
+    drawn_log: ClassVar[frozenset[str]] = frozenset()
+    """Those whose axis is logarithmic where they span much; scores with a zero and a best value are not among them."""
     of_language_models: ClassVar[bool] = False
     """Whether it takes language models beside those of in-context regression."""
 

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from interp.attribution import score_heads
 from interp.models.any_model import AnyModel
 from interp.models.regressor import RegressionModel
-from interp.sweeps.analyses.analysis import AbstractAnalysis, Measured, require_at_least
+from interp.sweeps.analyses.analysis import AbstractAnalysis, Measured, Number, require_at_least
 
 
 @final
@@ -25,6 +25,9 @@ class HeadScores(AbstractAnalysis):
         "heads_previous-token": "highest attention to the previous token",
         "heads_induction": "highest attention to the induction token",
     }
+    drawn_beside: ClassVar[dict[str, tuple[str, str]]] = {
+        number: (f"{number}_chance", "attention without preference") for number in drawn
+    }
     of_language_models: ClassVar[bool] = True
 
     n_prompts: int = 64
@@ -34,9 +37,17 @@ class HeadScores(AbstractAnalysis):
         require_at_least(self.kind, "n_prompts", self.n_prompts, 2)
 
     def measure(self, model: AnyModel) -> Measured:
-        """Scores of every head; the numbers are each score's highest. Raises ValueError for a model without heads."""
+        """Scores of every head; the numbers are each score's highest, and its chance.
+
+        Raises ValueError for a model without heads.
+        """
         table = score_heads(model, self.sample(model, self.n_prompts))
         if not isinstance(model, RegressionModel):
             table = table[["layer", "head", "score", "value", "ci_low", "ci_high", "chance"]]
-        best = table.groupby("score", sort=False)["value"].max().dropna()
-        return Measured(numbers={f"heads_{score}": float(value) for score, value in best.items()}, table=table)
+        scored = table.dropna(subset="value")
+        best = scored.loc[scored.groupby("score", sort=False)["value"].idxmax()]
+        numbers: dict[str, Number] = {}
+        for score, value, chance in best[["score", "value", "chance"]].itertuples(index=False):
+            numbers[f"heads_{score}"] = float(value)
+            numbers[f"heads_{score}_chance"] = float(chance)
+        return Measured(numbers=numbers, table=table)

@@ -30,6 +30,8 @@ class HeldOutLoss(AbstractAnalysis):
         "training did not draw, the same for all runs of one task."
     )
     drawn: ClassVar[dict[str, str]] = {"loss": "held-out loss"}
+    drawn_beside: ClassVar[dict[str, tuple[str, str]]] = {"loss": ("loss_untrained", "before training")}
+    drawn_log: ClassVar[frozenset[str]] = frozenset({"loss"})
     of_language_models: ClassVar[bool] = True
 
     n_prompts: int = 4096

@@ -20,12 +20,20 @@ class BestMatches(AbstractAnalysis):
     title: ClassVar[str] = "The algorithm of each layer"
     introduction: ClassVar[str] = (
         "Every layer's best match among the candidate algorithms and its verdict, by the similarity of errors; the "
-        "drawings show the last layer."
+        "drawings show the last layer. Similarity means nothing where a null predictor (zero, or the mean) reaches it; "
+        "skill is what the match is better by."
     )
     drawn: ClassVar[dict[str, str]] = {
         "match_similarity": "similarity of the last layer",
+        "match_skill": "skill of the last layer's match",
         "match_step": "step that the last layer matches",
     }
+    drawn_beside: ClassVar[dict[str, tuple[str, str]]] = {
+        "match_similarity": ("match_null", "best null predictor"),
+        "match_skill": ("match_skill_random_init", "untrained twins"),
+    }
+    drawn_apart: ClassVar[dict[str, str]] = {"match_step": "match_solver"}
+    drawn_log: ClassVar[frozenset[str]] = frozenset({"match_step"})
 
     n_prompts: int = 512
     n_queries: int = 32
@@ -49,6 +57,7 @@ class BestMatches(AbstractAnalysis):
         )
         verdicts = judge_layers(table)
         last = verdicts[-1]
+        null = max(similarity for name, similarity in last.controls.items() if name not in last.control_skills)
         return Measured(
             numbers={
                 "match_solver": last.solver,
@@ -56,6 +65,9 @@ class BestMatches(AbstractAnalysis):
                 "match_similarity": last.similarity,
                 "match_low": last.ci[0],
                 "match_high": last.ci[1],
+                "match_null": null,
+                "match_skill": last.skill,
+                **{f"match_skill_{name}": skill for name, skill in last.control_skills.items()},
                 "match_verdict": last.verdict,
             },
             table=pd.DataFrame([_row(verdict) for verdict in verdicts]),

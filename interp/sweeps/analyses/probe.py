@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from interp._names import unknown_name
 from interp.matching import TARGETS, probe_layers
 from interp.models.any_model import AnyModel
-from interp.sweeps.analyses.analysis import AbstractAnalysis, Measured, require_at_least
+from interp.sweeps.analyses.analysis import AbstractAnalysis, Measured, Number, require_at_least
 
 
 @final
@@ -21,6 +21,9 @@ class Readouts(AbstractAnalysis):
         "shuffled targets; the drawings show the layer that each target reads best from."
     )
     drawn: ClassVar[dict[str, str]] = {f"probe_{target}": f"best R2 for {target}" for target in TARGETS}
+    drawn_beside: ClassVar[dict[str, tuple[str, str]]] = {
+        f"probe_{target}": (f"probe_{target}_random_init", "untrained twins") for target in TARGETS
+    }
 
     n_prompts: int = 512
     n_queries: int = 32
@@ -36,8 +39,12 @@ class Readouts(AbstractAnalysis):
                 raise unknown_name(f"target of the analysis {self.kind!r}", target, TARGETS)
 
     def measure(self, model: AnyModel) -> Measured:
-        """Scores of every layer and target; the numbers are each target's best over the layers."""
+        """Scores of every layer and target; the numbers are each target's best over the layers, and the twins'."""
         prompts = self.sample(model, self.n_prompts)
         table = probe_layers(model, prompts, self.targets, n_queries=self.n_queries, seed=self.seed)
-        best = table.groupby("target")["r2"].max()
-        return Measured(numbers={f"probe_{target}": float(best[target]) for target in self.targets}, table=table)
+        numbers: dict[str, Number] = {}
+        for target in self.targets:
+            rows = table[table["target"] == target]
+            numbers[f"probe_{target}"] = float(rows["r2"].max())
+            numbers[f"probe_{target}_random_init"] = float(rows["random_init"].max())  # they choose their layer too
+        return Measured(numbers=numbers, table=table)

@@ -1,12 +1,15 @@
 import dataclasses
 
 import jaxtyping
+import pandas as pd
 import pytest
 import torch
 
 from interp.models.language_twins import untrained_language_twin
 from interp.models.loading import load_language
 from interp.report import LanguageReportOptions, Report, build_language
+from interp.report.language.heads import finding_of_head
+from interp.report.notes import NOTES
 from tests.attribution.language.models import INDUCTION, PERIOD, PREVIOUS, gpt2, induction_circuit, native
 from tests.errors import raises_exactly
 from tests.report.reading import read_json, read_page
@@ -54,6 +57,41 @@ def test_a_built_circuit_is_named_head_by_head_and_supported_throughout(report):
         "head.induction.reads_previous",
     }
     assert {finding_id: found[finding_id] for finding_id in of_circuit} == dict.fromkeys(of_circuit, "supported")
+
+
+def test_every_table_without_a_figure_says_how_to_read_it(report):
+    names = {name for section in report.sections for name in section.tables}
+    assert names == {"repeats", "head_labels", "composition", "edges"}
+    assert names <= NOTES.keys()
+
+
+def test_claims_say_what_the_heads_were_held_against(report, findings):
+    """Layer 2 has heads to spare for a control of as many others; a layer without gets random directions."""
+    for kind in ("previous-token", "induction"):
+        needed = findings[f"head.{kind}.needed"]
+        rows = report.tables["ablation"].query("set == @kind")
+        against = "as many others" if set(rows["control"]) == {"heads"} else "random directions of the same size"
+        assert needed.claim.endswith(f"rises more than without {against}")
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "needed"),
+    [
+        ("alone", "it"),
+        ("alone, against directions", "it"),
+        ("together", "these heads, though not it alone"),
+        ("together, against directions", "these heads, though not it alone"),
+        ("no", "it"),
+    ],
+)
+def test_a_head_is_said_to_be_needed_alone_only_where_it_is(confirmed, needed):
+    head = {
+        **{"layer": 2, "head": 1, "value": 0.8, "ci_low": 0.7, "ci_high": 0.9, "bar": 0.4},
+        **{"copying": 0.9, "copying_p": 0.01, "confirmed": confirmed},
+    }
+    finding = finding_of_head(head, "induction", pd.DataFrame({"value": [0.01]}), 0.02)
+    assert finding.claim == f"Head 1 of layer 2 is an induction head, and repeats need {needed}"
+    assert (finding.verdict == "supported") == (confirmed != "no")
 
 
 def test_a_head_that_only_looks_is_not_supported(report):
