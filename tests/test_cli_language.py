@@ -45,7 +45,7 @@ def test_analyses_of_regression_refuse_language_models(places, analyse):
         ValueError,
         "TransformerBridge is no model of in-context regression: it has no predicted_points, tokens (see "
         "interp.models.HookedRegressor). Of a language model it is the heads that can be studied here: "
-        "interp.attribution.score_heads.",
+        "interp.attribution.score_heads, interp.report.build_language.",
     ):
         analyse(bridge, LinearRegression().sample(16))
 

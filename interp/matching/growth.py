@@ -87,7 +87,7 @@ def fit_growth(
             per_layer=nothing,
             factor=nothing,
             aic_difference=nothing,
-            reason=f"only {len(kept)} layers are informed and matched within the steps tried; a law takes "
+            reason=f"layers that are informed and matched within the steps tried: {len(kept)}; a law takes "
             f"{LEAST_LAYERS}",
         )
     x = numbers[kept] - numbers[kept[0]]

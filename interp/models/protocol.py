@@ -81,5 +81,5 @@ def require_regressor(model: object) -> None:
         raise ValueError(
             f"{type(model).__name__} is no model of in-context regression: it has no {', '.join(missing)} (see "
             "interp.models.HookedRegressor). Of a language model it is the heads that can be studied here: "
-            "interp.attribution.score_heads."
+            "interp.attribution.score_heads, interp.report.build_language."
         )

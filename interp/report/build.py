@@ -15,7 +15,7 @@ from interp.matching.memory import shared_memory
 from interp.matching.readouts import ask_many_queries
 from interp.models.folders import describe_model
 from interp.models.lstm import RegressionLSTM
-from interp.models.protocol import HookedRegressor
+from interp.models.protocol import HookedRegressor, require_regressor
 from interp.models.regressor import RegressionModel
 from interp.models.transformer import RegressionTransformer
 from interp.report.algorithm import write_algorithm
@@ -58,14 +58,10 @@ def build(
     """Analyse a model and gather what was found, with evidence.
 
     ``prompts`` are drawn from the model's task unless given. ``command`` is noted in the provenance. Raises ValueError
-    for prompts that do not fit the model or are too few, and TypeError for a model that lacks what is asked of it: a
-    language model has `build_language`.
+    for prompts that do not fit the model or are too few, and for what is no model of in-context regression: a language
+    model has `build_language`.
     """
-    if not isinstance(model, HookedRegressor):
-        raise TypeError(
-            "A report on in-context regression needs a model with cfg, task, tokens, predicted_points and hooks, got "
-            f"{type(model).__name__}; a language model's is made by interp.report.build_language."
-        )
+    require_regressor(model)
     options = options or ReportOptions()
     began = time.monotonic()
     drawn = prompts is None

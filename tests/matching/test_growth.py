@@ -113,7 +113,7 @@ def test_too_few_layers_decide_nothing(count):
     law = fit_growth(DOUBLING, np.tile(DOUBLING, (20, 1)), usable)
     assert (law.law, law.layers) == ("undecided", tuple(range(count)))
     assert np.isnan([law.per_layer.estimate, law.factor.low, law.aic_difference.high]).all()
-    assert law.reason == (f"only {count} layers are informed and matched within the steps tried; a law takes 4")
+    assert law.reason == f"layers that are informed and matched within the steps tried: {count}; a law takes 4"
 
 
 def test_usable_steps_are_positive():

@@ -67,9 +67,10 @@ def test_without_hooked_heads_tokens_are_mapped_and_heads_passed_over():
 @pytest.mark.usefixtures("unchecked")
 def test_a_model_that_is_no_regressor_is_refused():
     message = (
-        "A report on in-context regression needs a model with cfg, task, tokens, predicted_points and hooks, got "
-        "Linear; a language model's is made by interp.report.build_language."
+        "Linear is no model of in-context regression: it has no task, predicted_points, tokens (see "
+        "interp.models.HookedRegressor). Of a language model it is the heads that can be studied here: "
+        "interp.attribution.score_heads, interp.report.build_language."
     )
     no_regressor: Any = torch.nn.Linear(2, 1)
-    with raises_exactly(TypeError, message):
+    with raises_exactly(ValueError, message):
         build(no_regressor)
