@@ -19,6 +19,7 @@ def claim_range(
     *,
     low: float = -math.inf,
     high: float = math.inf,
+    ratio: bool = False,
     paper: str = "",
     controls: Mapping[str, float] | None = None,
     details: Mapping[str, Any] | None = None,
@@ -26,9 +27,11 @@ def claim_range(
     """The claim that a statistic lies in [low, high], judged by its 95 % interval.
 
     ``values`` are one number per run (Student's t interval over runs), or an interval over prompts where there is one
-    run. ``paper`` says what the paper or its code reports.
+    run. Those of a ``ratio`` are averaged as such: their geometric mean, with the interval that their logarithms have.
+    ``paper`` says what the paper or its code reports.
     """
-    interval = values if isinstance(values, Interval) else _over_runs(values)
+    over_seeds = _ratio_over_runs if ratio else _over_runs
+    interval = values if isinstance(values, Interval) else over_seeds(values)
     ci = (interval.low, interval.high)
     bounds = " and ".join(
         part
@@ -58,11 +61,21 @@ def claim_range(
     )
 
 
+def over_runs(values: Sequence[Interval]) -> Sequence[float] | Interval:
+    """One run's interval over prompts, or the estimates of several, for an interval over seeds."""
+    return values[0] if len(values) == 1 else [value.estimate for value in values]
+
+
 def _over_runs(values: Sequence[float]) -> Interval:
     """The mean with its interval, or no number at all where a run has none."""
     if not all(math.isfinite(value) for value in values):
         return Interval(math.nan, math.nan, math.nan)
     return mean_over_runs(values)
+
+
+def _ratio_over_runs(values: Sequence[float]) -> Interval:
+    logs = _over_runs([math.log(value) if value > 0 else math.nan for value in values])
+    return Interval(*(math.exp(end) for end in (logs.estimate, logs.low, logs.high)))
 
 
 def claim_share(

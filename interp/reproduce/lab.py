@@ -17,6 +17,9 @@ from interp.training.run_folder import check_same_run
 
 TUNING = 4096
 """Prompts that steps of their own are tuned on; fewer, and the steps fit them alone."""
+MANY = 65_536
+"""Prompts of losses with heavy tails: a deep model that is off by the bound on its activations on one prompt in thirty
+thousand may owe to it a third of a mean over all of them, and five times a mean over two thousand that hold it."""
 
 
 @dataclass
@@ -49,6 +52,10 @@ class Lab:
     def prompts(self, task: Task, n_queries: int = 1) -> Prompts:
         """Evaluation prompts: the same ones for every model and solver, and never seen in training."""
         return task.sample(self.n_prompts, seed=derive_seed(self.seed, "evaluation"), n_queries=n_queries)
+
+    def many_prompts(self, task: Task) -> Prompts:
+        """Prompts for the loss of a deep model, which a rare prompt weighs on."""
+        return task.sample(MANY, seed=derive_seed(self.seed, "many"))
 
     def tuning_prompts(self, task: Task) -> Prompts:
         """Prompts to tune on what would overfit the evaluation's: GD++ with steps of its own."""

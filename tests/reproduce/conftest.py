@@ -8,6 +8,9 @@ from interp.models.zoo import ZooEntry
 from interp.reproduce import Lab
 from interp.training import RECIPES, train
 
+UNTRAINED = ("copy-2layer", "lsa-2layer", "lsa-2layer-looped", "lsa-3layer", "lsa-3layer-looped")
+"""Recipes, beside those of Garg's models, that quick figures take as they find them."""
+
 
 @pytest.fixture(scope="session")
 def brief_zoo(tmp_path_factory):
@@ -26,7 +29,7 @@ def brief_runs(tmp_path_factory):
     """Where the figures' tests keep their runs, so that figures share them; two of what quick figures do not train."""
     folder = tmp_path_factory.mktemp("runs")
     for name in RECIPES:
-        if name.startswith("garg-tiny") or name == "copy-2layer":
+        if name.startswith("garg-tiny") or name in UNTRAINED:
             for seed in range(2):
                 train(_brief(name), folder / f"{name}-seed{seed}", seed=seed)
     return folder
@@ -36,7 +39,8 @@ def brief_runs(tmp_path_factory):
 def briefly(monkeypatch, brief_zoo, brief_runs):
     """Recipes of three updates on eight prompts, a zoo of such models alone, evaluation on 64 prompts, few depths, and
     short searches for hyperparameters and for steps of their own."""
-    monkeypatch.setattr("interp.reproduce.oswald.depth.QUICK_DEPTHS", (2, 3))
+    monkeypatch.setattr("interp.reproduce.oswald.depth.DEPTHS", (2, 3))
+    monkeypatch.setattr("interp.reproduce.lab.MANY", 64)
     # by module: the name interp.solvers.tune is the function
     monkeypatch.setattr(import_module("interp.solvers.tune"), "FIRST", (1.0,))
     monkeypatch.setattr("interp.solvers.descend.DESCENTS", 1)

@@ -34,6 +34,25 @@ def test_the_interval_over_seeds_is_that_of_a_t_test():
     assert judged(values).ci == pytest.approx((expected.low, expected.high))
 
 
+@given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6), st.floats(1e-3, 1e3))
+def test_a_ratio_and_its_inverse_are_one_claim(ratios, scale):
+    finding, inverse = judged(ratios, ratio=True), judged([1 / ratio for ratio in ratios], ratio=True)
+    assert finding.estimate == pytest.approx(stats.gmean(ratios))
+    assert (inverse.estimate, *inverse.ci) == pytest.approx((1 / finding.estimate, *(1 / e for e in finding.ci[::-1])))
+    scaled = judged([scale * ratio for ratio in ratios], ratio=True)
+    assert (scaled.estimate, *scaled.ci) == pytest.approx(tuple(scale * e for e in (finding.estimate, *finding.ci)))
+
+
+def test_ratios_that_differ_by_orders_of_magnitude_are_told_from_one():
+    walls = [125.0, 10.0, 25.0]
+    assert judged(walls, high=1.01).verdict == "inconclusive"  # the interval of their mean reaches below 0
+    assert judged(walls, high=1.01, ratio=True).verdict == "refuted"
+
+
+def test_a_ratio_of_zero_has_no_logarithm_and_leaves_the_claim_open():
+    assert judged([0.5, 0.0], high=1.0, ratio=True).verdict == "inconclusive"
+
+
 def test_a_single_run_is_judged_by_its_interval_over_prompts():
     finding = judged(Interval(1.0, 0.95, 1.05), low=0.9)
     assert finding.verdict == "supported" and finding.ci == (0.95, 1.05)

@@ -21,7 +21,7 @@ from interp.matching.score_sums import Fitted, PipelineRun
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.lab import Lab, model_of
 from interp.solvers import GradientDescent, Newton, Regressions
 from interp.tasks import Prompts
@@ -169,11 +169,6 @@ def middle_and_late(n_layers: int) -> range:
     return range(n_layers // 2 + 1, n_layers + 1)
 
 
-def over_runs(values: Sequence[Interval]) -> Sequence[float] | Interval:
-    """One run's interval over prompts, or the estimates of several, for an interval over seeds."""
-    return values[0] if len(values) == 1 else [value.estimate for value in values]
-
-
 def interval_over_runs(values: Sequence[Interval]) -> Interval:
     """As `over_runs`, with the interval over seeds in place."""
     given = over_runs(values)
@@ -209,13 +204,13 @@ def claim_law(
     """
     by_run = [found.aic_difference for found in laws]
     values = over_runs(by_run)
-    bound = {"high": -DECISIVE} if law == "linear" else {"low": DECISIVE}
     finding = claim_range(
         id,
         claim,
         "aic_of_linear_minus_exponential",
         values,
-        **bound,
+        low=-math.inf if law == "linear" else DECISIVE,
+        high=-DECISIVE if law == "linear" else math.inf,
         paper=paper,
         controls=controls,
         details={

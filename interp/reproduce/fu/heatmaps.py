@@ -8,7 +8,7 @@ import pandas as pd
 from interp.matching.observed import Promptwise
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -21,7 +21,6 @@ from interp.reproduce.fu.common import (
     middle_and_late,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
     untrained,

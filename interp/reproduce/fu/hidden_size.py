@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from interp.matching.readouts import model_answers, problems_of
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     contest,
     left_open_unless,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
 )
@@ -130,6 +129,7 @@ def _findings(found: dict[int, list[Wide]], prompts: Prompts) -> tuple[Finding, 
             claim,
             "error_relative_to_the_widest",
             over_runs([bootstrap_ratio(one.errors, best.errors) for one, best in pairs]),
+            ratio=True,
             low=low,
             high=high,
             paper=paper,

@@ -8,7 +8,7 @@ import pandas as pd
 from interp.matching import layer_predictions
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -17,7 +17,6 @@ from interp.reproduce.fu.common import (
     gd_family,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
 )
@@ -117,6 +116,7 @@ def _steps(isotropic: list[Contest], skewed: list[Contest]) -> Finding:
         f"Gradient descent takes at least {MANY:g} times the steps for the same layers as on isotropic inputs",
         "ratio_of_best_steps",
         over_runs([ratio for ratio, _ in ratios]),
+        ratio=True,
         low=MANY,
         paper="many times",
         controls={"newton": steps_ratio(*pairs[0], family="newton")[0].estimate},
@@ -142,6 +142,7 @@ def _learned(models: list[HookedRegressor], lab: Lab) -> Finding:
         "The last layer keeps less than a twentieth of the error of predicting zero",
         "error_relative_to_predicting_zero",
         over_runs(left),
+        ratio=True,
         high=0.05,
         paper="transformers learn ill-conditioned problems too",
     )

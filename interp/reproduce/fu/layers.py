@@ -12,9 +12,9 @@ from interp.matching.apart import largest_of
 from interp.matching.layer_errors import error_table
 from interp.matching.pipeline import resampled_means
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
-from interp.reproduce.fu.common import left_open_unless, models_of, over_runs, prompts_for, runs_of, untrained
+from interp.reproduce.fu.common import left_open_unless, models_of, prompts_for, runs_of, untrained
 from interp.reproduce.lab import Lab
 from interp.reproduce.panels import Panel, draw_panels, joined, rows
 from interp.reproduce.reproduction import Reproduction
@@ -103,6 +103,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
             f"No layer errs more than its predecessor, to 2 %, at {dim + 1} to {2 * dim} examples",
             "largest_ratio_of_errors",
             over_runs([largest_ratio(of_run) for of_run in errors]),
+            ratio=True,
             high=TOLERANCE,
             paper="predictions improve from layer to layer",
             controls={"random_init": largest_ratio(of_twin).estimate},
@@ -113,6 +114,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
             f"From layer {min(first)} on, the first to know anything, every layer errs less than its predecessor",
             "largest_ratio_of_errors",
             over_runs([largest_ratio(of_run, start) for of_run, start in zip(errors, first, strict=True)]),
+            ratio=True,
             high=1.0,
             paper="predictions improve from layer to layer",
             details=details,
@@ -125,6 +127,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
             "The last layer keeps less than a twentieth of the error of predicting zero",
             "error_relative_to_predicting_zero",
             over_runs(left),
+            ratio=True,
             high=0.05,
             paper="near least squares, whose error is 0 there",
             controls={"random_init": bootstrap_ratio(of_twin[-1], zero).estimate},

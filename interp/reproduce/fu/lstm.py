@@ -9,7 +9,7 @@ from interp.matching import Family, layer_predictions
 from interp.matching.pipeline import resampled_means
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -18,7 +18,6 @@ from interp.reproduce.fu.common import (
     left_open_unless,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
     untrained,
@@ -120,6 +119,7 @@ def _progress(errors: dict[str, list[Errors]]) -> tuple[Finding, ...]:
             "After the first that knows anything, some layer of the LSTM errs no less than its predecessor, to 2 %",
             "largest_ratio_of_errors",
             over_runs(largest[LSTM]),
+            ratio=True,
             low=0.98,
             paper="the layers of an LSTM do not improve",
             controls={TRANSFORMER: largest[TRANSFORMER][0].estimate},
@@ -131,6 +131,7 @@ def _progress(errors: dict[str, list[Errors]]) -> tuple[Finding, ...]:
             "transformer's leave",
             "share_of_error_left_relative_to_the_transformer",
             over_runs(ratio),
+            ratio=True,
             low=3.0,
             paper="the layers of an LSTM do not improve",
             details={"share left": {name: left[name][0].estimate for name in left}},

@@ -11,7 +11,7 @@ from interp.matching.layer_errors import error_table
 from interp.matching.readouts import model_answers, problems_of
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -23,7 +23,6 @@ from interp.reproduce.fu.common import (
     middle_and_late,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
     untrained,
@@ -151,6 +150,7 @@ def _towards_ridge(found: list[Contest], predicted: list[LayerPredictions], ridg
                 f"The answers {said} are nearer Bayes-optimal ridge (alpha {ridge.alpha:g}) than least squares",
                 "squared_distance_to_ridge_over_that_to_ols",
                 over_runs([ridge_to_ols(answers, ridge, columns) for answers in predicted]),
+                ratio=True,
                 high=1.0,
                 paper="towards ridge",
                 controls={f"newton, step {step}": ridge_to_ols(iterate, ridge, columns).estimate},

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from interp.matching import Family
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -17,7 +17,6 @@ from interp.reproduce.fu.common import (
     difference,
     models_of,
     newton_family,
-    over_runs,
     prompts_for,
     runs_of,
     untrained,

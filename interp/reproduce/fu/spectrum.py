@@ -18,7 +18,7 @@ from interp.matching.pipeline import resampled_means
 from interp.matching.response import unexplained
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import claim_range, over_runs
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     GD_STEPS,
@@ -27,7 +27,6 @@ from interp.reproduce.fu.common import (
     contests,
     interval_over_runs,
     models_of,
-    over_runs,
     prompts_for,
     runs_of,
     untrained,

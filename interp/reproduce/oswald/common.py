@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from interp.matching import align_over_training, interpolate_with_gd
 from interp.matching.descents import steps_of
@@ -13,7 +16,7 @@ from interp.models.constructions import descent_twin
 from interp.models.protocol import HookedRegressor
 from interp.models.transformer import RegressionTransformer
 from interp.reproduce.lab import Lab
-from interp.solvers import AbstractSolver, Tuned, tune
+from interp.solvers import AbstractSolver, Regressions, Tuned, tune
 from interp.tasks import LinearRegression, Prompts
 from interp.training import Recipe, Run, get_recipe
 
@@ -21,8 +24,13 @@ CLAMP = 10.0
 """Bound on activations above three layers, and on those of the algorithms beside them."""
 MARGIN = 0.25
 """How far beyond the eigenvalues it was tuned on GD++ with steps of its own must not explode."""
+PER_STEP = " per step"
+"""How solvers with sizes of each step's own are named."""
 CONVERGED = 1.02
 """A run has converged once its loss stays below this multiple of its algorithm's."""
+
+
+Losses = Float[NDArray[np.float64], " prompt"]
 
 
 def recipe_for(lab: Lab, name: str, quick_steps: int) -> Recipe:
@@ -78,6 +86,25 @@ def twin_of(solver: AbstractSolver, model: RegressionTransformer) -> RegressionT
     return descent_twin(model, *steps_of(solver, model))
 
 
+def shared_and_each(lab: Lab, task: LinearRegression, steps: int, prompts: Prompts) -> dict[str, Tuned]:
+    """GD and GD++ with sizes that all steps share, and, by `tune_each`, with one for each step."""
+    shared = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
+    return shared | {f"{name}{PER_STEP}": tune_each(lab, name, task, steps, prompts) for name in ("gd", "gd++")}
+
+
+def solver_losses(tuned: Mapping[str, Tuned], task: LinearRegression, prompts: Prompts) -> dict[str, Losses]:
+    """Losses of GD and GD++ on prompts of a task; under a bound where steps have sizes of their own, as `tune_each`."""
+    problems = Regressions.of(prompts)
+    found = {}
+    for name, best in tuned.items():
+        if name.endswith(PER_STEP):
+            found[name] = prompt_losses(_bounded(best.solver, best.steps, task), prompts)
+        else:
+            errors = best.solver.predict(problems, (best.steps,))[0] - problems.targets
+            found[name] = np.asarray((0.5 * errors.square().mean(-1)).cpu())
+    return found
+
+
 def tune_each(lab: Lab, name: str, task: LinearRegression, steps: int, prompts: Prompts) -> Tuned:
     """GD or GD++ with sizes of each step's own, tuned on the lab's tuning prompts; its loss is that on ``prompts``.
 
@@ -86,8 +113,12 @@ def tune_each(lab: Lab, name: str, task: LinearRegression, steps: int, prompts: 
     """
     margin = MARGIN if name == "gd++" else 0.0
     solver = tune(name, lab.tuning_prompts(task), steps, per_step=True, margin=margin).solver
-    bounded = RegressionTransformer(TransformerConfig(dim=task.dim, n_layers=steps, clamp=CLAMP), task)
-    return Tuned(solver=solver, steps=steps, loss=loss_of(twin_of(solver, bounded), prompts))
+    return Tuned(solver=solver, steps=steps, loss=loss_of(_bounded(solver, steps, task), prompts))
+
+
+def _bounded(solver: AbstractSolver, steps: int, task: LinearRegression) -> RegressionTransformer:
+    shape = RegressionTransformer(TransformerConfig(dim=task.dim, n_layers=steps, clamp=CLAMP), task)
+    return twin_of(solver, shape)
 
 
 def halfway(model: RegressionTransformer, solver: AbstractSolver) -> RegressionTransformer:

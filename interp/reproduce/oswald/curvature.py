@@ -124,6 +124,7 @@ def _findings(spectra: pd.DataFrame, name: str) -> list[Finding]:
             f"{name}: before the last layer the eigenvalues are those of {algorithm}, to 10 % on average",
             "factor_between_eigenvalues",
             [float(value) for value in distance],
+            ratio=True,
             high=1.1,
             details={
                 "mean eigenvalues": {"trained": wide.mean(axis=1).tolist(), algorithm: theirs["eigenvalue"].tolist()}

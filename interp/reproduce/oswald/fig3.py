@@ -23,9 +23,11 @@ from interp.reproduce.oswald.common import (
     follow,
     linear_task,
     looped_runs,
+    loss_of,
     nearest_update,
     one_layer_runs,
-    tune_each,
+    shared_and_each,
+    solver_losses,
 )
 from interp.reproduce.panels import Panel, draw_panels, rows
 from interp.reproduce.reproduction import Reproduction
@@ -52,6 +54,14 @@ class _Course:
 
     table: pd.DataFrame
     tuned: Mapping[str, Tuned]
+    final_losses: list[float]
+    """One for each seed."""
+    solver_losses: Mapping[str, float]
+    """Of every solver, on the prompts of ``final_losses``."""
+
+    def relative_to(self, solver: str) -> list[float]:
+        """Final losses relative to a solver's on the same prompts; one number per seed."""
+        return [loss / self.solver_losses[solver] for loss in self.final_losses]
 
     def final(self, column: str, solver: str = "gd") -> list[float]:
         """One number per seed, at the last checkpoint."""
@@ -101,12 +111,18 @@ def reproduce(lab: Lab) -> Reproduction:
 
 
 def _follow(lab: Lab, runs: list[Run], prompts: Prompts, *, per_step: bool) -> _Course:
-    steps = runs[0].recipe.model.n_layers
-    found = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
+    steps, task = runs[0].recipe.model.n_layers, linear_task(runs[0])
     if per_step:
-        task = linear_task(runs[0])
-        found |= {f"{name} per step": tune_each(lab, name, task, steps, prompts) for name in ("gd", "gd++")}
-    return _Course(follow(runs, {name: best.solver for name, best in found.items()}, prompts), found)
+        found = shared_and_each(lab, task, steps, prompts)
+    else:
+        found = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
+    many = lab.many_prompts(task)
+    return _Course(
+        table=follow(runs, {name: best.solver for name, best in found.items()}, prompts),
+        tuned=found,
+        final_losses=[loss_of(model_of(run), many) for run in runs],
+        solver_losses={name: float(losses.mean()) for name, losses in solver_losses(found, task, many).items()},
+    )
 
 
 def _course_rows(name: str, course: _Course) -> list[pd.DataFrame]:
@@ -156,7 +172,6 @@ def _one_layer_twin(solver: AbstractSolver, model: RegressionTransformer) -> Reg
 def _looped_findings(course: _Course) -> list[Finding]:
     turns = [find_turn(part) for _, part in course.table.groupby("seed")]
     clear = [turn for turn in turns if turn is not None]
-    best = course.tuned["gd++"].loss
     findings = [
         claim_share(
             "oswald-fig3.2layer.turn",
@@ -170,11 +185,12 @@ def _looped_findings(course: _Course) -> list[Finding]:
             "oswald-fig3.2layer.final_loss",
             "2 layers, looped: at the end the loss is that of two steps of GD++, to 5 %",
             "loss_relative_to_gd++",
-            [loss / best for loss in course.final("loss")],
+            course.relative_to("gd++"),
+            ratio=True,
             high=1.05,
             paper="0.114 by update 2400; two shared GD++ steps 0.110",
-            controls={"two GD steps": course.tuned["gd"].loss / best},
-            details={"loss": course.final("loss"), "gd++ loss": best, "gd loss": course.tuned["gd"].loss},
+            controls={"two GD steps": course.solver_losses["gd"] / course.solver_losses["gd++"]},
+            details={"loss": course.final_losses, "solvers": course.solver_losses},
         ),
         claim_range(
             "oswald-fig3.2layer.final_cosine",
@@ -222,7 +238,7 @@ def _turn_record(turn: Turn) -> dict[str, object]:
 
 def _deep_findings(course: _Course, n_seeds: int) -> list[Finding]:
     late = nearest_update(course.table, 24_500)
-    losses = {name: best.loss for name, best in course.tuned.items()}
+    losses = course.solver_losses
     per_step = course.tuned["gd++ per step"].solver
     assert isinstance(per_step, GradientDescentPlus)
     return [
@@ -230,12 +246,13 @@ def _deep_findings(course: _Course, n_seeds: int) -> list[Finding]:
             "oswald-fig3.5layer.final_loss",
             "5 layers: the trained model goes below half the loss of five shared steps of GD++",
             "loss_relative_to_gd++",
-            [loss / losses["gd++"] for loss in course.final("loss")],
+            course.relative_to("gd++"),
+            ratio=True,
             high=0.5,
             paper="far below both; 0.021 at update 24500 (authors' code, batch 512)",
             controls={"five GD steps": losses["gd"] / losses["gd++"]},
             details={
-                "loss": course.final("loss"),
+                "loss": course.final_losses,
                 f"loss at update {late}": at_update(course.table, late, "loss", "gd"),
                 "solvers": losses,
             },
@@ -244,7 +261,8 @@ def _deep_findings(course: _Course, n_seeds: int) -> list[Finding]:
             "oswald-fig3.5layer.per_step",
             "5 layers: the trained model reaches the loss of five steps of GD++, each with its own sizes, to 10 %",
             "loss_relative_to_gd++_per_step",
-            [loss / losses["gd++ per step"] for loss in course.final("loss")],
+            course.relative_to("gd++ per step"),
+            ratio=True,
             high=1.1,
             details={"steps": per_step.describe()},
         ),
@@ -296,6 +314,7 @@ def _repeat_findings(repeats: pd.DataFrame) -> list[Finding]:
                 f"{algorithm} do, to 10 % on average",
                 "ratio_of_losses",
                 distance.tolist(),
+                ratio=True,
                 high=1.1,
                 paper="curves that lie on each other",
                 details={

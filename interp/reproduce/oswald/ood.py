@@ -109,6 +109,7 @@ def _finding(part: pd.DataFrame, name: str, kind: str, algorithm: str) -> Findin
         f"{name}: as the {kind} moves, it errs as {algorithm} does, to {TOLERANCE:.0%} at the worst",
         f"loss_relative_to_{algorithm.replace(' ', '_')}",
         worst["ratio"].tolist(),
+        ratio=True,
         low=1 - TOLERANCE,
         high=1 + TOLERANCE,
         paper="curves of trained model, GD and interpolation lie on each other",

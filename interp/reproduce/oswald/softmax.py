@@ -80,6 +80,7 @@ def reproduce(lab: Lab) -> Reproduction:
                 "Two softmax heads have a higher loss than a layer of linear attention",
                 "loss_relative_to_gd",
                 (final(two, "loss") / best.loss).tolist(),
+                ratio=True,
                 low=ends[LINEAR]["loss"] / best.loss,
                 paper="worse than linear attention",
                 controls={"linear attention": ends[LINEAR]["loss"] / best.loss},

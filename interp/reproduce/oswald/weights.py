@@ -140,6 +140,7 @@ def _path_finding(paths: pd.DataFrame, name: str, target: str) -> Finding:
         f"{name}: on the straight path {target} of GD++ the loss is nowhere above the worse end's, to 1 %",
         "highest_loss_relative_to_the_worse_end",
         worst.tolist(),
+        ratio=True,
         high=1.01,
         paper="interpolated weights of one and of looped layers lose nothing; open for untied deep models",
         details={
