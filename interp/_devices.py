@@ -1,4 +1,6 @@
-"""Where tensors live, by the name that the command line takes."""
+"""Where tensors live, by the name that the command line takes, and how many cores there are."""
+
+import os
 
 import torch
 
@@ -6,6 +8,11 @@ from interp._names import unknown_name
 
 DEVICES = ("cpu", "cuda", "auto")
 """Names that `resolve_device` knows."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_device(name: str) -> torch.device:

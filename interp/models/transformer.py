@@ -176,7 +176,8 @@ class RegressionTransformer(RegressionModel):
         cfg = self.cfg
         width = cfg.d_pos or cfg.d_model
         n_pos = tokens.shape[1]
-        table = self.W_pos[:n_pos] if cfg.positions == "learned" else sinusoids(n_pos, width).to(tokens)
+        learned = cfg.positions == "learned"
+        table = self.W_pos[:n_pos] if learned else sinusoids(n_pos, width, tokens.device).to(tokens)
         padded = nn.functional.pad(table, (cfg.d_model - width, 0))
         return padded.expand(tokens.shape[0], -1, -1)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from interp._devices import usable_cores
 from interp.sweeps.plan import PlannedRun
 
 RETRIES = 3
@@ -83,7 +84,7 @@ def _start(ray: Any, address: str | None, resources: Resources) -> None:
         check_answers(address)
         ray.init(address=address, **QUIETLY)
         return
-    at_once = resources.jobs or max(1, (os.cpu_count() or 1) // resources.cpus)
+    at_once = resources.jobs or max(1, usable_cores() // resources.cpus)
     ray.init(
         address="local",
         num_cpus=at_once * resources.cpus,

@@ -104,7 +104,8 @@ def opened(sweep: Sweep, path: Path) -> Iterator[SweepFolder]:
 
     A sweep may go on with more runs and analyses than it had, not with fewer or others. Raises FileExistsError for a
     folder with other things in it, TakenError where another process runs a sweep there, ValueError for a sweep that
-    contradicts the one that is there.
+    contradicts the one that is there. What fails before any run began leaves no note, and another sweep may have the
+    folder.
     """
     if path.exists() and (
         not path.is_dir() or (any(path.iterdir()) and not (path / LOCK).is_file() and not (path / RECORD).is_file())
@@ -117,7 +118,12 @@ def opened(sweep: Sweep, path: Path) -> Iterator[SweepFolder]:
         if (path / RECORD).is_file():
             _check_goes_on(path, record)
         write_atomically(path / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
-        yield SweepFolder(path)
+        try:
+            yield SweepFolder(path)
+        except BaseException:
+            if not any((path / "runs").iterdir()) and not any((path / "state").iterdir()):
+                (path / RECORD).unlink()
+            raise
 
 
 def _check_goes_on(path: Path, asked: dict[str, Any]) -> None:

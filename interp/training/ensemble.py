@@ -1,6 +1,5 @@
 """Many seeds of one recipe, one update at a time."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from interp._devices import usable_cores
 from interp._precision import Precision, computing_in
 from interp.models.build import build_model
 from interp.models.folders import read_named_weights
@@ -37,7 +37,7 @@ class Ensemble:
         self._recipe, self._layout = recipe, members[0].model
         self._device, self._precision = device, precision
         # Generators of the CPU take one core each, a GPU is fed by one.
-        self._threads = ThreadPoolExecutor(1 if device.type == "cuda" else os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(1 if device.type == "cuda" else usable_cores())
         self._ahead_of = -1
         self._ahead: dict[int, Future[tuple[Tensor, Tensor]]] = {}
         if compile:

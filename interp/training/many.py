@@ -1,6 +1,5 @@
 """Several runs at once, each in a process of its own."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from interp._devices import usable_cores
 from interp._precision import Precision
 from interp._progress import track
 from interp.training.loop import DivergedError, train
@@ -52,7 +52,7 @@ def train_many(
     anything is trained, where a folder holds another recipe's run or two recipes ask for the same folder.
     """
     folder = Path(folder)
-    jobs = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
+    jobs = jobs or (1 if device != "cpu" else usable_cores())
     runs = [RunOf(recipe, seed, folder / run_name(recipe, seed)) for recipe, seed in wanted]
     by_folder: dict[Path, RunOf[SomeRecipe]] = {}
     for run in runs:
@@ -70,7 +70,7 @@ def train_many(
                 failures[run.folder] = _train_one(run.recipe, run.seed, run.folder, how)
                 tracker.advance(f"{run.recipe.name} seed {run.seed}")
     elif missing:
-        threads = max(1, (os.cpu_count() or 1) // min(jobs, len(missing)))
+        threads = max(1, usable_cores() // min(jobs, len(missing)))
         # Processes of their own: threads that several trainings share cost more than they give.
         with (
             ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool,

@@ -48,6 +48,22 @@ def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_sweep_that_fails_before_any_run_began_leaves_the_folder_to_another(tmp_path):
+    with pytest.raises(RuntimeError, match="no cluster"), opened(small_sweep(), tmp_path):
+        raise RuntimeError("no cluster")
+    enter(small_sweep(name="other"), tmp_path)
+    assert json.loads((tmp_path / "sweep.json").read_text())["name"] == "other"
+
+
+def test_a_sweep_that_began_a_run_keeps_its_note_whatever_fails_later(tmp_path):
+    sweep = small_sweep()
+    with opened(sweep, tmp_path) as folder:
+        folder.run(sweep.runs[0]).mkdir()
+    with pytest.raises(RuntimeError, match="no cluster"), opened(sweep, tmp_path):
+        raise RuntimeError("no cluster")
+    assert (tmp_path / "sweep.json").is_file()
+
+
 MORE = {
     "a seed": {"seeds": [0, 1, 2]},
     "a value": {"grid": {"model.n_layers": [1, 2, 3]}},

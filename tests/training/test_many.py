@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def trained(tmp_path_factory):
         rows = read_metrics(log.parent)
         log.write_text("".join(json.dumps(row | {"loss": MARK}) + "\n" for row in rows))
         before = written_at(folder / "tiny-seed0")
-        patch.setattr(os, "cpu_count", lambda: 1)  # so that each run has one thread, as in the tests themselves
+        patch.setattr("interp.training.many.usable_cores", lambda: 1)  # a thread for each run, as in the tests
         return train_many(WANTED, folder, jobs=2), before
 
 
