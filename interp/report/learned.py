@@ -34,7 +34,7 @@ def write_learned(model: HookedRegressor, prompts: Prompts) -> Chapter:
         return np.asarray(0.5 * errors.square().mean(-1))
 
     losses = {"the model": per_prompt(model_answers(model, prompts).to(problems.targets))}
-    gd_name = f"best {count_of(steps, 'gd step')}"
+    gd_name = f"gd, best {count_of(steps, 'step')}"
     for name, solver, count in (
         ("zero", ZeroPredictor(), 1),
         ("mean of the y so far", MeanPredictor(), 1),
@@ -96,7 +96,8 @@ def _gd_finding(losses: dict[str, np.ndarray], best: Tuned, twins: list[np.ndarr
     ci = (ratio.low, ratio.high)
     return Finding(
         id="learned.gd_loss",
-        claim=f"Its loss is within {GD_TOLERANCE:.1%} of that of the {name} on the same prompts",
+        claim=f"Its loss is within {GD_TOLERANCE:.1%} of that of {count_of(best.steps, 'step')} of gradient descent, at "
+        "the best step size, on the same prompts",
         statistic="loss_relative_to_best_gd",
         estimate=ratio.estimate,
         ci=ci,
