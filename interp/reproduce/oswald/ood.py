@@ -29,6 +29,8 @@ LABELS = {
     "distractors": "labels replaced",
 }
 TOLERANCE = 0.1
+HEAVY = 4
+"""How many times the prompts the loss of a deep model takes, on which rare ones weigh."""
 MODELS = {"1 layer": "gd", "2 layers, looped": "gd++", "5 layers": "gd++ per step"}
 """The models by their names in the figure, and the algorithm that each is held against."""
 
@@ -72,6 +74,7 @@ def reproduce(lab: Lab) -> Reproduction:
             "quick": lab.quick,
             "seeds": {name: len(found) for name, found in runs.items()},
             "prompts": lab.n_prompts,
+            "prompts, 5 layers": HEAVY * lab.n_prompts,
         },
     )
 
@@ -80,6 +83,7 @@ def _shifted(lab: Lab, name: str, runs: list[Run]) -> pd.DataFrame:
     """Losses under all shifts, with columns model and seed."""
     prompts = lab.prompts(runs[0].recipe.task)
     steps = runs[0].recipe.model.n_layers
+    n_prompts = HEAVY * lab.n_prompts if steps > 2 else lab.n_prompts
     solvers = tuned(["gd", "gd++"] if steps > 1 else ["gd"], prompts, steps)
     if MODELS[name] == "gd++ per step":
         solvers["gd++ per step"] = tune_each(lab, "gd++", linear_task(runs[0]), steps, prompts).solver
@@ -91,7 +95,7 @@ def _shifted(lab: Lab, name: str, runs: list[Run]) -> pd.DataFrame:
             "interpolated": halfway(model, solvers[MODELS[name]]),
             **{solver: twin_of(found, model) for solver, found in solvers.items()},
         }
-        table = compare_under_shift(predictors, shifts_of(run.recipe.task), n_prompts=lab.n_prompts, seed=lab.seed)
+        table = compare_under_shift(predictors, shifts_of(run.recipe.task), n_prompts=n_prompts, seed=lab.seed)
         tables.append(table.assign(model=name, seed=run.seed))
     return pd.concat(tables, ignore_index=True)
 
