@@ -96,8 +96,8 @@ def _gd_finding(losses: dict[str, np.ndarray], best: Tuned, twins: list[np.ndarr
     ci = (ratio.low, ratio.high)
     return Finding(
         id="learned.gd_loss",
-        claim=f"Its loss is within {GD_TOLERANCE:.1%} of that of {count_of(best.steps, 'step')} of gradient descent at the "
-        "best step size, on the same prompts",
+        claim=f"Its loss is within {GD_TOLERANCE:.1%} of that of {count_of(best.steps, 'step')} of gradient descent at "
+        "the best step size, on the same prompts",
         statistic="loss_relative_to_best_gd",
         estimate=ratio.estimate,
         ci=ci,
