@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from interp.matching.verdict import Verdict
 from interp.report.chapter import judge_range
 from interp.report.finding import Finding
 from probes import Interval, mean_over_runs
@@ -15,7 +16,7 @@ def claim_range(
     id: str,
     claim: str,
     statistic: str,
-    values: Sequence[float] | Interval,
+    values: Sequence[float] | Sequence[Interval] | Interval,
     *,
     low: float = -math.inf,
     high: float = math.inf,
@@ -26,12 +27,17 @@ def claim_range(
 ) -> Finding:
     """The claim that a statistic lies in [low, high], judged by its 95 % interval.
 
-    ``values`` are one number per run (Student's t interval over runs), or an interval over prompts where there is one
-    run. Those of a ``ratio`` are averaged as such: their geometric mean, with the interval that their logarithms have.
-    ``paper`` says what the paper or its code reports.
+    ``values`` are one number per run (Student's t interval over runs), or each run's interval over prompts. One run is
+    judged by that; of several it says what each would be judged by itself. Values of a ``ratio`` are averaged as such:
+    their geometric mean, with the interval that their logarithms have. ``paper`` says what the paper or its code
+    reports.
     """
+    given: list[float | Interval] = [values] if isinstance(values, Interval) else list(values)
+    per_run = [value.estimate if isinstance(value, Interval) else float(value) for value in given]
+    by_prompts = [value for value in given if isinstance(value, Interval)]
     over_seeds = _ratio_over_runs if ratio else _over_runs
-    interval = values if isinstance(values, Interval) else over_seeds(values)
+    one_run = len(given) == len(by_prompts) == 1
+    interval = by_prompts[0] if one_run else over_seeds(per_run)
     ci = (interval.low, interval.high)
     bounds = " and ".join(
         part
@@ -41,8 +47,9 @@ def claim_range(
         )
         if part
     )
-    over = "prompts (one run)" if isinstance(values, Interval) else f"{len(values)} seeds"
-    verdict = judge_range(ci, low, high) if math.isfinite(interval.estimate) else "inconclusive"
+    over = "prompts (one run)" if one_run else f"{len(given)} seeds"
+    own = [_judged(value, low, high) for value in by_prompts]
+    alone = "" if one_run or not own else f". By their own prompts alone the seeds are: {', '.join(own)}"
     return Finding(
         id=id,
         claim=claim,
@@ -50,20 +57,19 @@ def claim_range(
         estimate=interval.estimate,
         ci=ci,
         controls=dict(controls or {}),
-        verdict=verdict,
+        verdict=_judged(interval, low, high),
         reason=f"supported when the whole interval over {over} is {bounds}, refuted when none of it is; a "
-        "run without a finite number leaves it open",
+        f"run without a finite number leaves it open{alone}",
         details={
             **({"paper": paper} if paper else {}),
-            **({} if isinstance(values, Interval) else {"per seed": [float(value) for value in values]}),
+            **({} if one_run else {"per seed": per_run}),
             **(details or {}),
         },
     )
 
 
-def over_runs(values: Sequence[Interval]) -> Sequence[float] | Interval:
-    """One run's interval over prompts, or the estimates of several, for an interval over seeds."""
-    return values[0] if len(values) == 1 else [value.estimate for value in values]
+def _judged(interval: Interval, low: float, high: float) -> Verdict:
+    return judge_range((interval.low, interval.high), low, high) if math.isfinite(interval.estimate) else "inconclusive"
 
 
 def _over_runs(values: Sequence[float]) -> Interval:

@@ -59,6 +59,15 @@ def test_a_single_run_is_judged_by_its_interval_over_prompts():
     assert "one run" in finding.reason and "per seed" not in finding.details
 
 
+def test_several_runs_with_intervals_are_judged_over_seeds_and_each_by_itself():
+    runs = [Interval(0.5, 0.4, 0.6), Interval(0.7, 0.6, 1.2), Interval(0.9, 0.8, 0.95)]
+    finding = judged(runs, high=1.0)
+    assert finding.ci == judged([run.estimate for run in runs], high=1.0).ci
+    assert finding.verdict == "inconclusive"  # three seeds make a wide interval
+    assert finding.reason.endswith("the seeds are: supported, inconclusive, supported")
+    assert finding.details["per seed"] == [0.5, 0.7, 0.9]
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_run_without_a_number_leaves_the_claim_open(bad):
     assert judged([0.5, bad, 0.5], high=1.0).verdict == "inconclusive"

@@ -21,7 +21,7 @@ from interp.matching.score_sums import Fitted, PipelineRun
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of
 from interp.solvers import GradientDescent, Newton, Regressions
 from interp.tasks import Prompts
@@ -170,10 +170,10 @@ def middle_and_late(n_layers: int) -> range:
 
 
 def interval_over_runs(values: Sequence[Interval]) -> Interval:
-    """As `over_runs`, with the interval over seeds in place."""
-    given = over_runs(values)
-    if isinstance(given, Interval):
-        return given
+    """One run's interval over prompts, or that of several runs' estimates over seeds."""
+    if len(values) == 1:
+        return values[0]
+    given = [value.estimate for value in values]
     return mean_over_runs(given) if np.isfinite(given).all() else Interval(math.nan, math.nan, math.nan)
 
 
@@ -203,12 +203,11 @@ def claim_law(
     The statistic is the criterion of the linear law minus that of the exponential one.
     """
     by_run = [found.aic_difference for found in laws]
-    values = over_runs(by_run)
     finding = claim_range(
         id,
         claim,
         "aic_of_linear_minus_exponential",
-        values,
+        by_run,
         low=-math.inf if law == "linear" else DECISIVE,
         high=-DECISIVE if law == "linear" else math.inf,
         paper=paper,
@@ -225,12 +224,13 @@ def claim_law(
     # What is not this law by the criterion need not be the other one.
     other = low > DECISIVE if law == "linear" else high < -DECISIVE
     verdict = finding.verdict if finding.verdict == "supported" else "refuted" if other else "inconclusive"
-    over = "prompts (one run)" if isinstance(values, Interval) else f"{len(laws)} seeds"
+    over = "prompts (one run)" if len(laws) == 1 else f"{len(laws)} seeds"
+    alone = "" if len(laws) == 1 else f". By their own prompts alone the seeds are: {', '.join(f.law for f in laws)}"
     return replace(
         finding,
         verdict=verdict,
         reason=f"supported when Akaike's criterion prefers the {law} law by more than {DECISIVE:g} in the whole "
-        f"interval over {over}, refuted when it prefers the other as much",
+        f"interval over {over}, refuted when it prefers the other as much{alone}",
     )
 
 

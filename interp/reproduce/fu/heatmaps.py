@@ -8,7 +8,7 @@ import pandas as pd
 from interp.matching.observed import Promptwise
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -130,7 +130,7 @@ def findings_of(found: list[Heat]) -> tuple[Finding, ...]:
         "fu-heatmaps.per_layer",
         "A layer does about 3 steps of Newton's method (2.5 to 3.5)",
         "newton_steps_per_layer",
-        over_runs([heat.by_measure["errors"].laws["newton"].per_layer for heat in found]),
+        [heat.by_measure["errors"].laws["newton"].per_layer for heat in found],
         low=2.5,
         high=3.5,
         paper="each middle layer about 3",
@@ -144,7 +144,7 @@ def findings_of(found: list[Heat]) -> tuple[Finding, ...]:
                 f"fu-heatmaps.similarity{suffix}",
                 f"Layers {layers[0]} to {layers[-1]} err as Newton's iterates do: similarity above 0.99{said}",
                 "lowest_similarity_of_errors",
-                over_runs([lowest(of_run.similarity("newton")[layers]) for of_run in those]),
+                [lowest(of_run.similarity("newton")[layers]) for of_run in those],
                 low=0.99,
                 paper="above 0.99",
                 controls={

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from interp.matching.readouts import model_answers, problems_of
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     contest,
@@ -128,7 +128,7 @@ def _findings(found: dict[int, list[Wide]], prompts: Prompts) -> tuple[Finding, 
             f"fu-hidden-size.{id}",
             claim,
             "error_relative_to_the_widest",
-            over_runs([bootstrap_ratio(one.errors, best.errors) for one, best in pairs]),
+            [bootstrap_ratio(one.errors, best.errors) for one, best in pairs],
             ratio=True,
             low=low,
             high=high,
@@ -161,12 +161,10 @@ def _findings(found: dict[int, list[Wide]], prompts: Prompts) -> tuple[Finding, 
                 "fu-hidden-size.newton",
                 f"The last layer is more similar to Newton's iterates at hidden size {widths[-1]} than at {narrow}",
                 "difference_of_similarities",
-                over_runs(
-                    [
-                        bootstrap_mean(best.similarity - one.similarity)
-                        for one, best in zip(found[narrow], widest, strict=False)
-                    ]
-                ),
+                [
+                    bootstrap_mean(best.similarity - one.similarity)
+                    for one, best in zip(found[narrow], widest, strict=False)
+                ],
                 low=0.0,
                 details=details,
             ),

@@ -8,7 +8,7 @@ import pandas as pd
 from interp.matching import layer_predictions
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -115,7 +115,7 @@ def _steps(isotropic: list[Contest], skewed: list[Contest]) -> Finding:
         "fu-ill-conditioned.steps",
         f"Gradient descent takes at least {MANY:g} times the steps for the same layers as on isotropic inputs",
         "ratio_of_best_steps",
-        over_runs([ratio for ratio, _ in ratios]),
+        [ratio for ratio, _ in ratios],
         ratio=True,
         low=MANY,
         paper="many times",
@@ -141,7 +141,7 @@ def _learned(models: list[HookedRegressor], lab: Lab) -> Finding:
         "fu-ill-conditioned.learned",
         "The last layer keeps less than a twentieth of the error of predicting zero",
         "error_relative_to_predicting_zero",
-        over_runs(left),
+        left,
         ratio=True,
         high=0.05,
         paper="transformers learn ill-conditioned problems too",

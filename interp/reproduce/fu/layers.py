@@ -12,7 +12,7 @@ from interp.matching.apart import largest_of
 from interp.matching.layer_errors import error_table
 from interp.matching.pipeline import resampled_means
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import left_open_unless, models_of, prompts_for, runs_of, untrained
 from interp.reproduce.lab import Lab
@@ -102,7 +102,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
             "fu-layers.progress",
             f"No layer errs more than its predecessor, to 2 %, at {dim + 1} to {2 * dim} examples",
             "largest_ratio_of_errors",
-            over_runs([largest_ratio(of_run) for of_run in errors]),
+            [largest_ratio(of_run) for of_run in errors],
             ratio=True,
             high=TOLERANCE,
             paper="predictions improve from layer to layer",
@@ -111,9 +111,10 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
         ),
         claim_range(
             "fu-layers.strict",
-            f"From layer {min(first)} on, the first to know anything, every layer errs less than its predecessor",
+            f"From layer {' or '.join(map(str, sorted(set(first))))} on, the first to know anything, every layer errs "
+            "less than its predecessor",
             "largest_ratio_of_errors",
-            over_runs([largest_ratio(of_run, start) for of_run, start in zip(errors, first, strict=True)]),
+            [largest_ratio(of_run, start) for of_run, start in zip(errors, first, strict=True)],
             ratio=True,
             high=1.0,
             paper="predictions improve from layer to layer",
@@ -126,7 +127,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
             "fu-layers.learned",
             "The last layer keeps less than a twentieth of the error of predicting zero",
             "error_relative_to_predicting_zero",
-            over_runs(left),
+            left,
             ratio=True,
             high=0.05,
             paper="near least squares, whose error is 0 there",

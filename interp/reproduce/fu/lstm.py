@@ -9,7 +9,7 @@ from interp.matching import Family, layer_predictions
 from interp.matching.pipeline import resampled_means
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -118,7 +118,7 @@ def _progress(errors: dict[str, list[Errors]]) -> tuple[Finding, ...]:
             "fu-lstm.progress",
             "After the first that knows anything, some layer of the LSTM errs no less than its predecessor, to 2 %",
             "largest_ratio_of_errors",
-            over_runs(largest[LSTM]),
+            largest[LSTM],
             ratio=True,
             low=0.98,
             paper="the layers of an LSTM do not improve",
@@ -130,7 +130,7 @@ def _progress(errors: dict[str, list[Errors]]) -> tuple[Finding, ...]:
             "What later layers leave of the error of the first that knows anything is at least 3 times what the "
             "transformer's leave",
             "share_of_error_left_relative_to_the_transformer",
-            over_runs(ratio),
+            ratio,
             ratio=True,
             low=3.0,
             paper="the layers of an LSTM do not improve",
@@ -148,7 +148,7 @@ def _online(found: dict[str, list[Contest]], twin: Contest) -> Finding:
         "fu-lstm.online",
         "The LSTM's last layer errs more like online gradient descent than like Newton's method or gradient descent",
         "difference_of_similarities",
-        over_runs([ahead(one) for one in found[LSTM]]),
+        [ahead(one) for one in found[LSTM]],
         low=0.0,
         paper="most similar to online gradient descent",
         controls={TRANSFORMER: ahead(found[TRANSFORMER][0]).estimate, "random_init": ahead(twin).estimate},

@@ -11,7 +11,7 @@ from interp.matching.layer_errors import error_table
 from interp.matching.readouts import model_answers, problems_of
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -111,7 +111,7 @@ def _like_newton(found: list[Contest], twin: Contest) -> tuple[Finding, ...]:
                 "fu-noisy.similarity",
                 f"Layers {layers[0]} to {layers[-1]} err as Newton's iterates do: similarity of errors above 0.99",
                 "lowest_similarity_of_errors",
-                over_runs([lowest(of_run.similarity("newton")[layers]) for of_run in found]),
+                [lowest(of_run.similarity("newton")[layers]) for of_run in found],
                 low=0.99,
                 paper="still close to Newton's method",
                 controls={"random_init": float(twin.similarity("newton")[layers].mean(-1).min())},
@@ -149,7 +149,7 @@ def _towards_ridge(found: list[Contest], predicted: list[LayerPredictions], ridg
                 f"fu-noisy.ridge{suffix}",
                 f"The answers {said} are nearer Bayes-optimal ridge (alpha {ridge.alpha:g}) than least squares",
                 "squared_distance_to_ridge_over_that_to_ols",
-                over_runs([ridge_to_ols(answers, ridge, columns) for answers in predicted]),
+                [ridge_to_ols(answers, ridge, columns) for answers in predicted],
                 ratio=True,
                 high=1.0,
                 paper="towards ridge",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from interp.matching import Family
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     Contest,
@@ -77,7 +77,7 @@ def _closer(found: list[Contest], twin: Contest, near: str, far: str) -> Finding
         f"fu-quasi-newton.{near}_{far}",
         f"The layers are more similar to {near} than to {far}",
         "difference_of_similarities",
-        over_runs([margin(of_run, near, far) for of_run in found]),
+        [margin(of_run, near, far) for of_run in found],
         low=0.0,
         paper=f"closer to {near} than to {far}",
         controls={"random_init, last layer": float((twin.similarity(near)[-1] - twin.similarity(far)[-1]).mean())},

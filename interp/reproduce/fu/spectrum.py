@@ -18,7 +18,7 @@ from interp.matching.pipeline import resampled_means
 from interp.matching.response import unexplained
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
 from interp.reproduce.fu.common import (
     GD_STEPS,
@@ -143,17 +143,23 @@ def ahead_by_errors(found: Responses, layers: list[int]) -> Interval:
 
 
 def _findings(found: list[Responses], twin: Responses) -> tuple[Finding, ...]:
-    shared = sorted(set.intersection(*(set(one.errors.informed) for one in found)))
+    # Models of different seeds begin at different layers; what they do is alike from there on.
+    informed = [sorted(one.errors.informed) for one in found]
     last = found[0].explained.shape[1] - 1
     return (
-        _nearer(found, shared, "newton", "On average over the informed layers", twin),
-        *(_nearer(found, [layer], f"layer{layer}", f"Layer {layer}") for layer in shared),
+        _nearer(found, informed, "newton", "On average over the informed layers", twin),
+        *(
+            _nearer(
+                found, [[layer] for layer in layers], f"informed{rank}", f"Informed layer {rank} ({_named(layers)})"
+            )
+            for rank, layers in enumerate(zip(*informed, strict=False), start=1)
+        ),
         claim_range(
             "fu-spectrum.explained",
             "The informed layers' answers are functions of the eigenvalues: these explain 90 % in each, after 2 dim "
             "examples",
             "lowest_share_explained",
-            over_runs([_lowest_explained(one, shared) for one in found]),
+            [_lowest_explained(one, layers) for one, layers in zip(found, informed, strict=True)],
             low=0.9,
             controls={"random_init, last layer": float(twin.explained[0, last])},
             details={"explained, by layer": [one.explained[0].tolist() for one in found]},
@@ -161,19 +167,27 @@ def _findings(found: list[Responses], twin: Responses) -> tuple[Finding, ...]:
     )
 
 
-def _nearer(found: list[Responses], layers: list[int], id: str, subject: str, twin: Responses | None = None) -> Finding:
-    by_errors = interval_over_runs([ahead_by_errors(one, layers) for one in found])
+def _named(layers: tuple[int, ...]) -> str:
+    return "layer " + " or ".join(str(layer) for layer in sorted(set(layers)))
+
+
+def _nearer(
+    found: list[Responses], layers: list[list[int]], id: str, subject: str, twin: Responses | None = None
+) -> Finding:
+    """Of ``layers`` of every model."""
+    pairs = list(zip(found, layers, strict=True))
+    by_errors = interval_over_runs([ahead_by_errors(one, own) for one, own in pairs])
     apart = {
-        "responses": [_told_apart(ahead(one, [layer])) for one in found for layer in layers],
-        "errors": [_told_apart(ahead_by_errors(one, [layer])) for one in found for layer in layers],
+        "responses": [_told_apart(ahead(one, [layer])) for one, own in pairs for layer in own],
+        "errors": [_told_apart(ahead_by_errors(one, [layer])) for one, own in pairs for layer in own],
     }
     return claim_range(
         f"fu-spectrum.{id}",
         f"{subject}: the response is nearer that of Newton's iterate than that of gradient descent's",
         "difference_of_similarities_of_responses",
-        over_runs([ahead(one, layers) for one in found]),
+        [ahead(one, own) for one, own in pairs],
         low=0.0,
-        controls={} if twin is None else {"random_init": ahead(twin, layers or [1]).estimate},
+        controls={} if twin is None else {"random_init": ahead(twin, layers[0] or [1]).estimate},
         details={
             "layers": layers,
             "the same by similarity of errors": [by_errors.estimate, by_errors.low, by_errors.high],
@@ -183,8 +197,8 @@ def _nearer(found: list[Responses], layers: list[int], id: str, subject: str, tw
             },
             "steps": {
                 family: [
-                    [one.errors.fitted(family).family.steps[one.errors.fitted(family).best[layer]] for layer in layers]
-                    for one in found
+                    [one.errors.fitted(family).family.steps[one.errors.fitted(family).best[layer]] for layer in own]
+                    for one, own in pairs
                 ]
                 for family in FAMILIES
             },

@@ -9,7 +9,7 @@ import pandas as pd
 from interp.matching import align_all
 from interp.matching.readouts import prompt_losses
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range, over_runs
+from interp.reproduce.claims import claim_range
 from interp.reproduce.lab import Lab, model_of
 from interp.reproduce.oswald import SOURCE
 from interp.reproduce.oswald.common import PER_STEP, Losses, shared_and_each, solver_losses
@@ -122,7 +122,7 @@ def _findings(found: Sequence[_Deep], reached: Mapping[str, Losses], depth: int)
             f"oswald-depth.{depth}layer.{id}",
             claim,
             "loss_relative_to_gd++",
-            over_runs([bootstrap_ratio(one.losses, reached["gd++"]) for one in of_kind]),
+            [bootstrap_ratio(one.losses, reached["gd++"]) for one in of_kind],
             ratio=True,
             low=low,
             high=high,
