@@ -109,4 +109,4 @@ def test_the_report_of_an_interleaved_model_tells_of_copying_and_of_the_step_beh
     assert (step.details["solver"], step.details["step"], step.verdict) == ("gd", 1, "supported")
     shown = [figure.table for figure in report.figures]
     shown += [name for section in report.sections for name in section.tables]
-    assert set(shown) == set(report.tables)
+    assert set(shown) == set(report.tables) - {"growth"}  # two layers follow no law
