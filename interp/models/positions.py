@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 def sinusoids(n_pos: int, width: int, device: torch.device | None = None) -> Float[Tensor, "pos width"]:
-    """Sines in even channels, cosines in odd ones, wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al. 2017)."""
+    """Sines in even channels, cosines in odd ones, wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al. 2017).
+
+    In float32, made on PyTorch's default device unless one is given.
+    """
     position = torch.arange(n_pos, dtype=torch.float64, device=device)[:, None]
     rate = torch.exp(-math.log(10000.0) * torch.arange(0, width, 2, dtype=torch.float64, device=device) / width)
     table = torch.zeros(n_pos, width, dtype=torch.float64, device=device)

@@ -35,7 +35,7 @@ def claim_range(
     given: list[float | Interval] = [values] if isinstance(values, Interval) else list(values)
     per_run = [value.estimate if isinstance(value, Interval) else float(value) for value in given]
     by_prompts = [value for value in given if isinstance(value, Interval)]
-    over_seeds = _ratio_over_runs if ratio else _over_runs
+    over_seeds = _ratio_over_runs if ratio else over_runs
     one_run = len(given) == len(by_prompts) == 1
     interval = by_prompts[0] if one_run else over_seeds(per_run)
     ci = (interval.low, interval.high)
@@ -49,7 +49,6 @@ def claim_range(
     )
     over = "prompts (one run)" if one_run else f"{len(given)} seeds"
     own = [_judged(value, low, high) for value in by_prompts]
-    alone = "" if one_run or not own else f". By their own prompts alone the seeds are: {', '.join(own)}"
     return Finding(
         id=id,
         claim=claim,
@@ -59,7 +58,7 @@ def claim_range(
         controls=dict(controls or {}),
         verdict=_judged(interval, low, high),
         reason=f"supported when the whole interval over {over} is {bounds}, refuted when none of it is; a "
-        f"run without a finite number leaves it open{alone}",
+        f"run without a finite number leaves it open{by_themselves(own)}",
         details={
             **({"paper": paper} if paper else {}),
             **({} if one_run else {"per seed": per_run}),
@@ -68,11 +67,16 @@ def claim_range(
     )
 
 
+def by_themselves(said: Sequence[str]) -> str:
+    """The end of a reason: what each of several seeds shows by its own prompts; nothing for one run."""
+    return f". By their own prompts alone the seeds are: {', '.join(said)}" if len(said) > 1 else ""
+
+
 def _judged(interval: Interval, low: float, high: float) -> Verdict:
     return judge_range((interval.low, interval.high), low, high) if math.isfinite(interval.estimate) else "inconclusive"
 
 
-def _over_runs(values: Sequence[float]) -> Interval:
+def over_runs(values: Sequence[float]) -> Interval:
     """The mean with its interval, or no number at all where a run has none."""
     if not all(math.isfinite(value) for value in values):
         return Interval(math.nan, math.nan, math.nan)
@@ -80,7 +84,7 @@ def _over_runs(values: Sequence[float]) -> Interval:
 
 
 def _ratio_over_runs(values: Sequence[float]) -> Interval:
-    logs = _over_runs([math.log(value) if value > 0 else math.nan for value in values])
+    logs = over_runs([math.log(value) if value > 0 else math.nan for value in values])
     return Interval(*(math.exp(end) for end in (logs.estimate, logs.low, logs.high)))
 
 

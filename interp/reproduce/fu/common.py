@@ -21,12 +21,12 @@ from interp.matching.score_sums import Fitted, PipelineRun
 from interp.matching.twins import make_twins
 from interp.models.protocol import HookedRegressor
 from interp.report.finding import Finding
-from interp.reproduce.claims import claim_range
+from interp.reproduce.claims import by_themselves, claim_range, over_runs
 from interp.reproduce.lab import Lab, model_of
 from interp.solvers import GradientDescent, Newton, Regressions
 from interp.tasks import Prompts
 from interp.training import Run
-from probes import Interval, mean_over_runs
+from probes import Interval
 from probes.intervals import percentiles
 
 NEWTON_STEPS = tuple(range(41))
@@ -169,12 +169,14 @@ def middle_and_late(n_layers: int) -> range:
     return range(n_layers // 2 + 1, n_layers + 1)
 
 
+def layers_named(layers: Sequence[int]) -> str:
+    """``layer 2``, or ``layer 2 or 4`` where the runs differ."""
+    return "layer " + " or ".join(str(layer) for layer in sorted(set(layers)))
+
+
 def interval_over_runs(values: Sequence[Interval]) -> Interval:
     """One run's interval over prompts, or that of several runs' estimates over seeds."""
-    if len(values) == 1:
-        return values[0]
-    given = [value.estimate for value in values]
-    return mean_over_runs(given) if np.isfinite(given).all() else Interval(math.nan, math.nan, math.nan)
+    return values[0] if len(values) == 1 else over_runs([value.estimate for value in values])
 
 
 def difference(
@@ -225,12 +227,12 @@ def claim_law(
     other = low > DECISIVE if law == "linear" else high < -DECISIVE
     verdict = finding.verdict if finding.verdict == "supported" else "refuted" if other else "inconclusive"
     over = "prompts (one run)" if len(laws) == 1 else f"{len(laws)} seeds"
-    alone = "" if len(laws) == 1 else f". By their own prompts alone the seeds are: {', '.join(f.law for f in laws)}"
     return replace(
         finding,
         verdict=verdict,
         reason=f"supported when Akaike's criterion prefers the {law} law by more than {DECISIVE:g} in the whole "
-        f"interval over {over}, refuted when it prefers the other as much{alone}",
+        f"interval over {over}, refuted when it prefers the other as much"
+        f"{by_themselves([found.law for found in laws])}",
     )
 
 

@@ -14,7 +14,7 @@ from interp.matching.pipeline import resampled_means
 from interp.report.finding import Finding
 from interp.reproduce.claims import claim_range
 from interp.reproduce.fu import SOURCE
-from interp.reproduce.fu.common import left_open_unless, models_of, prompts_for, runs_of, untrained
+from interp.reproduce.fu.common import layers_named, left_open_unless, models_of, prompts_for, runs_of, untrained
 from interp.reproduce.lab import Lab
 from interp.reproduce.panels import Panel, draw_panels, joined, rows
 from interp.reproduce.reproduction import Reproduction
@@ -111,8 +111,7 @@ def _findings(found: list[LayerPredictions], twin: LayerPredictions) -> tuple[Fi
         ),
         claim_range(
             "fu-layers.strict",
-            f"From layer {' or '.join(map(str, sorted(set(first))))} on, the first to know anything, every layer errs "
-            "less than its predecessor",
+            f"From {layers_named(first)} on, the first to know anything, every layer errs less than its predecessor",
             "largest_ratio_of_errors",
             [largest_ratio(of_run, start) for of_run, start in zip(errors, first, strict=True)],
             ratio=True,

@@ -26,6 +26,7 @@ from interp.reproduce.fu.common import (
     Contest,
     contests,
     interval_over_runs,
+    layers_named,
     models_of,
     prompts_for,
     runs_of,
@@ -150,7 +151,10 @@ def _findings(found: list[Responses], twin: Responses) -> tuple[Finding, ...]:
         _nearer(found, informed, "newton", "On average over the informed layers", twin),
         *(
             _nearer(
-                found, [[layer] for layer in layers], f"informed{rank}", f"Informed layer {rank} ({_named(layers)})"
+                found,
+                [[layer] for layer in layers],
+                f"informed{rank}",
+                f"Informed layer {rank} ({layers_named(layers)})",
             )
             for rank, layers in enumerate(zip(*informed, strict=False), start=1)
         ),
@@ -165,10 +169,6 @@ def _findings(found: list[Responses], twin: Responses) -> tuple[Finding, ...]:
             details={"explained, by layer": [one.explained[0].tolist() for one in found]},
         ),
     )
-
-
-def _named(layers: tuple[int, ...]) -> str:
-    return "layer " + " or ".join(str(layer) for layer in sorted(set(layers)))
 
 
 def _nearer(

@@ -86,10 +86,16 @@ def twin_of(solver: AbstractSolver, model: RegressionTransformer) -> RegressionT
     return descent_twin(model, *steps_of(solver, model))
 
 
+def shared_steps(prompts: Prompts, steps: int) -> dict[str, Tuned]:
+    """GD and GD++ with sizes that all steps share."""
+    return {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
+
+
 def shared_and_each(lab: Lab, task: LinearRegression, steps: int, prompts: Prompts) -> dict[str, Tuned]:
-    """GD and GD++ with sizes that all steps share, and, by `tune_each`, with one for each step."""
-    shared = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
-    return shared | {f"{name}{PER_STEP}": tune_each(lab, name, task, steps, prompts) for name in ("gd", "gd++")}
+    """`shared_steps` and, by `tune_each`, GD and GD++ with one size for each step."""
+    return shared_steps(prompts, steps) | {
+        f"{name}{PER_STEP}": tune_each(lab, name, task, steps, prompts) for name in ("gd", "gd++")
+    }
 
 
 def solver_losses(tuned: Mapping[str, Tuned], task: LinearRegression, prompts: Prompts) -> dict[str, Losses]:

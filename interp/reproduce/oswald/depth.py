@@ -115,12 +115,12 @@ def _findings(found: Sequence[_Deep], reached: Mapping[str, Losses], depth: int)
     solvers = {name: float(losses.mean()) for name, losses in reached.items()}
 
     def claim(
-        id: str, claim: str, kind: str, *, paper: str, control: str, low: float = -np.inf, high: float = np.inf
+        id: str, said: str, kind: str, *, paper: str, control: str, low: float = -np.inf, high: float = np.inf
     ) -> Finding:
         of_kind = [one for one in found if one.kind == kind]
         return claim_range(
             f"oswald-depth.{depth}layer.{id}",
-            claim,
+            said,
             "loss_relative_to_gd++",
             [bootstrap_ratio(one.losses, reached["gd++"]) for one in of_kind],
             ratio=True,

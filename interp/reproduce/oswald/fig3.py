@@ -27,6 +27,7 @@ from interp.reproduce.oswald.common import (
     nearest_update,
     one_layer_runs,
     shared_and_each,
+    shared_steps,
     solver_losses,
 )
 from interp.reproduce.panels import Panel, draw_panels, rows
@@ -96,7 +97,7 @@ def reproduce(lab: Lab) -> Reproduction:
         source=f"{SOURCE}, Fig. 3",
         findings=(
             *_looped_findings(of_looped),
-            *_deep_findings(of_deep, len(deep)),
+            *_deep_findings(of_deep),
             *_repeat_findings(repeats),
         ),
         table=table,
@@ -112,10 +113,7 @@ def reproduce(lab: Lab) -> Reproduction:
 
 def _follow(lab: Lab, runs: list[Run], prompts: Prompts, *, per_step: bool) -> _Course:
     steps, task = runs[0].recipe.model.n_layers, linear_task(runs[0])
-    if per_step:
-        found = shared_and_each(lab, task, steps, prompts)
-    else:
-        found = {name: tune(name, prompts, steps) for name in ("gd", "gd++")}
+    found = shared_and_each(lab, task, steps, prompts) if per_step else shared_steps(prompts, steps)
     many = lab.many_prompts(task)
     return _Course(
         table=follow(runs, {name: best.solver for name, best in found.items()}, prompts),
@@ -236,7 +234,7 @@ def _turn_record(turn: Turn) -> dict[str, object]:
     }
 
 
-def _deep_findings(course: _Course, n_seeds: int) -> list[Finding]:
+def _deep_findings(course: _Course) -> list[Finding]:
     late = nearest_update(course.table, 24_500)
     losses = course.solver_losses
     per_step = course.tuned["gd++ per step"].solver
