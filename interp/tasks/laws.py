@@ -25,16 +25,26 @@ def draw_inputs(
     In float32 on the CPU. Exponential draws are -log(1 - u) of uniform ones, of which there are 2^24: none exceeds
     16.7, nor does a Laplace draw, the difference of two.
     """
+    xs = torch.empty(shape)
+    fill_inputs(law, xs, generator)
+    return xs
+
+
+def fill_inputs(law: InputLaw, xs: Float[Tensor, "prompt point dim"], generator: torch.Generator) -> None:
+    """Write into ``xs`` what `draw_inputs` gives for its shape."""
     if law == "uniform":
-        return torch.empty(shape).uniform_(-0.5, 0.5, generator=generator)
-    if law == "gaussian":
-        return torch.randn(shape, generator=generator)
-    if law == "exponential":
-        return _exponential(shape, generator)
-    return _exponential(shape, generator) - _exponential(shape, generator)
+        xs.uniform_(-0.5, 0.5, generator=generator)
+    elif law == "gaussian":
+        xs.normal_(generator=generator)
+    else:
+        _fill_exponential(xs, generator)
+        if law == "laplace":
+            taken_off = torch.empty_like(xs)
+            _fill_exponential(taken_off, generator)
+            xs -= taken_off
 
 
-def _exponential(shape: tuple[int, int, int], generator: torch.Generator) -> Float[Tensor, "prompt point dim"]:
+def _fill_exponential(xs: Float[Tensor, "prompt point dim"], generator: torch.Generator) -> None:
     # Not Tensor.exponential_: where torch is built with MKL that draws from another generator, seeded by this one,
     # so that the same seed would give other prompts on other machines.
-    return -torch.log1p(-torch.rand(shape, generator=generator))
+    xs.uniform_(generator=generator).neg_().log1p_().neg_()

@@ -12,7 +12,7 @@ from interp._seeds import make_generator
 from interp.tasks.choices import choose
 from interp.tasks.contexts import distracted, in_one_orthant, normalized
 from interp.tasks.covariance import Covariance, Isotropic, input_maps
-from interp.tasks.laws import MOMENTS, InputLaw, draw_inputs
+from interp.tasks.laws import MOMENTS, InputLaw, draw_inputs, fill_inputs
 from interp.tasks.prompts import Prompts
 from interp.tasks.queries import QueryLaw, check_queries, place_queries
 from interp.tasks.subspace import subspace_maps
@@ -138,6 +138,30 @@ class LinearRegression:
         if self.distractors > 0:
             ys = torch.cat([distracted(ys[:, :n], self.distractors, seed), ys[:, n:]], dim=1)
         return Prompts(xs=xs, ys=ys, w=w, n_queries=n_queries, input_map=maps)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether inputs and hidden weights, independent numbers times a scale, are all there is to a prompt."""
+        return self == LinearRegression(
+            dim=self.dim,
+            n_points=self.n_points,
+            inputs=self.inputs,
+            input_scale=self.input_scale,
+            weight_scale=self.weight_scale,
+        )
+
+    def fill(self, xs: Float[Tensor, "prompt point dim"], ys: Float[Tensor, "prompt point"], seed: int = 0) -> None:
+        """Write into memory that is there what `sample` draws for as many prompts, unchecked; of plain tasks alone.
+
+        Raises ValueError for a task that is not plain (see `is_plain`).
+        """
+        if not self.is_plain:
+            raise ValueError(f"Only plain prompts are drawn in place, and these take more than that; sample {self}.")
+        fill_inputs(self.inputs, xs, make_generator(seed, "inputs"))
+        if self.input_scale != 1:
+            xs *= self.input_scale
+        w = self._draw_weights(len(xs), seed)
+        torch.bmm(xs, w[..., None], out=ys[..., None])
 
     def requery(self, prompts: Prompts, n_queries: int, seed: int = 0) -> Prompts:
         """The same contexts and hidden weights with ``n_queries`` fresh queries each, under the task's law of queries.

@@ -48,17 +48,25 @@ class TokenLayout:
 
         Raises ValueError for several queries in an interleaved layout, where a later query would see the ones before.
         """
-        xs, ys, dim = prompts.xs, prompts.ys, prompts.dim
-        n_prompts, n_points, _ = xs.shape
-        stride = 1 if self.kind == "paired" else 2
         if self.kind == "interleaved" and prompts.n_queries > 1:
             raise ValueError(
                 f"An interleaved prompt has one query at its end, got {prompts.n_queries}. "
                 "Use prompts.one_query_each() to ask the others separately."
             )
-        tokens = xs.new_zeros(n_prompts, self.n_tokens(n_points), self.d_token(dim))
+        n_prompts, n_points, dim = prompts.xs.shape
+        tokens = prompts.xs.new_zeros(n_prompts, self.n_tokens(n_points), self.d_token(dim))
+        self.write(tokens, prompts.xs, prompts.ys[:, : prompts.n_examples])
+        return tokens
+
+    def write(
+        self,
+        tokens: Float[Tensor, "prompt pos d_token"],
+        xs: Float[Tensor, "prompt point dim"],
+        shown: Float[Tensor, "prompt example"],
+    ) -> None:
+        """Put points into tokens that are zero, or hold other points: their x, and the y of those that show it."""
+        dim, n_examples = xs.shape[2], shown.shape[1]
+        stride = 1 if self.kind == "paired" else 2
         before_x = int(self.y_position == "first" and self.y_slot == "own")
         tokens[:, ::stride, before_x : before_x + dim] = xs
-        shown = ys[:, : prompts.n_examples]
-        tokens[:, stride - 1 :: stride, self.y_index(dim)][:, : prompts.n_examples] = shown
-        return tokens
+        tokens[:, stride - 1 :: stride, self.y_index(dim)][:, :n_examples] = shown

@@ -14,8 +14,8 @@ def training_prompts(recipe: Recipe, seed: int, step: int, device: torch.device 
 
     Each kind of device draws other numbers.
     """
-    drawn = derive_seed(seed, "training data", step)
-    with _drawing_on(device):
+    drawn = data_seed(seed, step)
+    with drawing_on(device):
         if recipe.curriculum is not None:
             return recipe.curriculum.sample(recipe.task, recipe.batch_size, drawn, step)
         return recipe.task.sample(recipe.batch_size, seed=drawn)
@@ -27,11 +27,16 @@ def training_batch(
     """What update ``step`` trains on: `training_prompts`, or sequences of the task, drawn alike."""
     if not isinstance(recipe, LanguageRecipe):
         return training_prompts(recipe, seed, step, device)
-    with _drawing_on(device):
-        return recipe.task.sample(recipe.batch_size, seed=derive_seed(seed, "training data", step))
+    with drawing_on(device):
+        return recipe.task.sample(recipe.batch_size, seed=data_seed(seed, step))
 
 
-def _drawing_on(device: torch.device | str) -> AbstractContextManager[object]:
+def data_seed(seed: int, step: int) -> int:
+    """The seed of the data of update ``step`` of a run."""
+    return derive_seed(seed, "training data", step)
+
+
+def drawing_on(device: torch.device | str) -> AbstractContextManager[object]:
     """PyTorch's default device for the time being; on the CPU, which is it anyway, without the cost of saying so."""
     device = torch.device(device)
     return nullcontext() if device.type == "cpu" else device

@@ -49,6 +49,27 @@ def test_the_same_arguments_give_the_same_prompts_bit_for_bit(task):
         assert torch.equal(getattr(first, name), getattr(second, name))
 
 
+@every_task
+def test_plain_prompts_are_drawn_in_place_as_they_are_sampled_and_others_are_refused(task):
+    xs, ys = torch.full((30, 7, 4), 9.0), torch.full((30, 7), 9.0)
+    if not task.is_plain:
+        with raises_exactly(
+            ValueError, f"Only plain prompts are drawn in place, and these take more than that; sample {task}."
+        ):
+            task.fill(xs, ys, seed=3)
+        assert xs.eq(9).all()
+        return
+    task.fill(xs, ys, seed=3)
+    sampled = task.sample(30, seed=3)
+    assert torch.equal(xs, sampled.xs)
+    assert torch.equal(ys, sampled.ys)
+
+
+def test_plain_are_those_that_add_nothing_to_inputs_and_weights():
+    assert {name for name, task in TASKS.items() if task.is_plain} == {"uniform", "gaussian", "exponential", "laplace"}
+    assert not DISTRACTED.is_plain
+
+
 def test_a_seed_means_the_prompts_that_it_has_always_meant():
     """Figures from the first version of this module: another value here makes every seed in a report mean another."""
     plain = LinearRegression(dim=2, n_points=2).sample(1, seed=5)

@@ -24,7 +24,7 @@ from interp.training import (
 from interp.training import ensemble as ensemble_module
 from interp.training.checkpoints import checkpoint_path
 from interp.training.curriculum import Curriculum, Ramp
-from interp.training.data import training_prompts
+from interp.training.feed import Feed
 from interp.training.metrics import read_metrics
 from interp.training.seeds import can_be_stacked
 from interp.training.stack import Stack
@@ -116,14 +116,14 @@ def test_seeds_that_got_differently_far_all_end_and_finished_ones_are_left_alone
 
 def test_a_seed_that_diverges_is_reported_and_stops_no_other(tmp_path, monkeypatch):
     recipe = tiny_recipe()
+    fill = Feed._fill
 
-    def poisoned(recipe, seed, step, device):
-        prompts = training_prompts(recipe, seed, step, device)
+    def poisoned(self, tokens, ys, seed, step):
+        fill(self, tokens, ys, seed, step)
         if seed == 0 and step == 22:
-            prompts.ys[:, -1] = 1e30  # its square is infinite
-        return prompts
+            ys[:, -1] = 1e30  # its square is infinite
 
-    monkeypatch.setattr(ensemble_module, "training_prompts", poisoned)
+    monkeypatch.setattr(Feed, "_fill", poisoned)
     runs = train_ensemble(recipe, SEEDS, tmp_path)
     assert [bool(run.failure) for run in runs] == [False, True, False]
     assert runs[1].failure == (
