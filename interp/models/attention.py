@@ -129,7 +129,7 @@ class Attention(nn.Module):
         self, asking: Float[Tensor, "prompt query d_model"], context: Float[Tensor, "prompt key d_model"]
     ) -> Float[Tensor, "prompt query d_model"]:
         """Linear attention for few queries. They go to the context, as x W_Q W_K^T, and no key or value is formed."""
-        carried = einsum(self._project(asking, "Q"), self.W_K, "prompt query head i, head d i -> prompt head query d")
+        carried = einsum(asking, self.W_Q @ self.W_K.mT, "prompt query d, head d e -> prompt head query e")
         met = carried.flatten(1, 2) @ context.transpose(1, 2) @ context  # [prompt (head query) d_model]
         met = met.view(carried.shape)
         return einsum(met, self.W_V @ self.W_O, "prompt head query d, head d e -> prompt query e")

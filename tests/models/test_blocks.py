@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 from torch.testing import assert_close
 
-from interp.models.blocks import MLP, LayerNorm
+from interp.models.blocks import MLP, LayerNorm, gelu_new
 from interp.models.config import TransformerConfig
 from interp.tasks import TokenLayout
 from tests.models.tiny import FULL, tiny_model
@@ -205,3 +205,14 @@ def test_a_change_of_a_feature_changes_the_y_entry_with_it():
     change = bumped["hook_embed"] - cache["hook_embed"]
     expected = torch.tensor([0.0, 0.0, 1.0, 0.0, model.read_in.W_start[2, 0].item()], dtype=torch.float64)
     assert_close(change, expected.expand_as(change))
+
+
+@pytest.mark.parametrize("compiling", [False, True])
+def test_gelu_new_is_the_tanh_approximation_whoever_makes_the_kernel(monkeypatch, compiling):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    x = torch.linspace(-40, 40, 2001, dtype=torch.float64, requires_grad=True)
+    expected = x / 2 * (1 + torch.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))
+    (slope,) = torch.autograd.grad(gelu_new(x).sum(), x, retain_graph=True)
+    (expected_slope,) = torch.autograd.grad(expected.sum(), x)
+    assert_close(gelu_new(x), expected, rtol=0, atol=1e-13)
+    assert_close(slope, expected_slope, rtol=0, atol=1e-12)
