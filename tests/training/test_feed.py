@@ -27,10 +27,10 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_seed_gets_the_batches_that_it_draws_alone(recipe):
-    feed, model, seeds = Feed(recipe, SEEDS, torch.device("cpu")), build_model(recipe.model, recipe.task), SEEDS
+    feed, model, seeds = Feed(recipe, SEEDS, torch.device("cpu")), build_model(recipe.model, recipe.task), list(SEEDS)
     for step in (0, 1, 2, 19, 20, 31, 30, recipe.steps - 1):  # in order, and not
         if step == 31:
-            seeds = SEEDS[1:]
+            seeds = seeds[1:]
             feed.keep(seeds)
         for seed, tokens, ys in zip(seeds, *feed.take(step), strict=True):
             alone = training_prompts(recipe, seed, step)
