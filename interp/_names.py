@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from interp._usage import UsageError
 
-class UnknownNameError(ValueError):
-    """A name that no registry knows. On the command line it ends with exit status 2."""
+
+class UnknownNameError(UsageError):
+    """A name that no registry knows."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

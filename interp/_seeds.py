@@ -4,6 +4,8 @@ import hashlib
 
 import torch
 
+from interp._usage import UsageError
+
 
 def derive_seed(*words: int | str) -> int:
     """A 63-bit seed that depends on every word and on their order.
@@ -18,19 +20,19 @@ def derive_seed(*words: int | str) -> int:
 def parse_seeds(text: str) -> list[int]:
     """Read ``0-9``, ``3`` or ``0-2,7``: numbers from 0 up and ranges of them, both ends included.
 
-    Raises ValueError for anything else, for a range that goes down and for a seed that is named twice.
+    Raises UsageError, a ValueError, for anything else, for a range that goes down and for a seed that is named twice.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
-            raise ValueError(f"Cannot read seeds {text!r}; expected numbers and ranges, such as 0-9 or 0,3,5-7.")
+            raise UsageError(f"Cannot read seeds {text!r}; expected numbers and ranges, such as 0-9 or 0,3,5-7.")
         found = range(int(first), int(last if dash else first) + 1)
         if not found:
-            raise ValueError(f"Seeds {part.strip()!r} go down; write {last}-{first}.")
+            raise UsageError(f"Seeds {part.strip()!r} go down; write {last}-{first}.")
         seeds += found
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"Seeds {text!r} name a seed twice; its two runs would share a folder.")
+        raise UsageError(f"Seeds {text!r} name a seed twice; its two runs would share a folder.")
     return seeds
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from interp import __version__
-from interp._names import UnknownNameError, unknown_name
+from interp._names import unknown_name
+from interp._usage import UsageError
 
 COMMANDS = {
     "zoo": "List the trained models that come with the toolkit.",
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else FAILED
     except KeyboardInterrupt:
         return _fail("Interrupted; what was written before stays.")
-    except UnknownNameError as error:
+    except UsageError as error:
         return _fail(str(error), BAD_USAGE)
     except (ValueError, OSError) as error:
         return _fail(_message(error))

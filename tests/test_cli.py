@@ -385,7 +385,9 @@ def test_seeds_that_diverge_are_named_and_the_others_finish(run, tmp_path):
 
 def test_one_seed_and_several_are_not_given_at_once(run):
     assert_fails(
-        run(*TINY, "--seeds", "0-1", "--seed", 3), "--seed is one seed and --seeds are several; give one of them."
+        run(*TINY, "--seeds", "0-1", "--seed", 3),
+        "--seed is one seed and --seeds are several; give one of them.",
+        cli.BAD_USAGE,
     )
 
 
@@ -560,7 +562,7 @@ def test_report_refuses_a_foreign_file_before_any_work(run, tmp_path, place, mon
 
 def test_report_refuses_one_path_for_both_files(run, tmp_path):
     message = "The page and its JSON would both be report.json; give them different paths."
-    assert_fails(run("report", "gd", "--out", "report.json"), message)
+    assert_fails(run("report", "gd", "--out", "report.json"), message, cli.BAD_USAGE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -632,8 +634,10 @@ def test_match_follows_training(run, trained, tmp_path):
 
 @pytest.mark.usefixtures("unchecked")
 def test_match_says_when_the_model_turned(run, tmp_path):
-    result = run("match", "lsa-2layer-looped", "--over-training", "--n-prompts", 64, "--json", "table.json")
+    written = ("--json", "table.json", "--figure", "training.svg")
+    result = run("match", "lsa-2layer-looped", "--over-training", "--n-prompts", 64, *written)
     assert (result.status, result.error) == (0, "")
+    assert (tmp_path / "training.svg").read_text().startswith("<?xml")
     (turn,) = read_json(tmp_path / "table.json")["turn"]
     assert result.out.endswith(
         f"In training it came close to gd first (update {turn['closest']}, loss {turn['loss_there']:.4g}) and then "
@@ -658,6 +662,7 @@ def test_options_of_the_match_are_refused_over_training(run, trained, option):
         run("match", trained, "--over-training", *option),
         "--over-training aligns the last layer with tuned gd and gd++; leave --solvers, --steps, --measure, --readout "
         "and --batch-size out.",
+        cli.BAD_USAGE,
     )
 
 
@@ -679,6 +684,7 @@ def test_other_kinds_of_figure_are_refused_before_the_match(run):
     assert_fails(
         run(*arguments, "--figure", "match.jpg"),
         "Figures are drawn as .svg, .pdf, .png, got match.jpg; give one of these endings.",
+        cli.BAD_USAGE,
     )
 
 
@@ -718,7 +724,7 @@ def test_a_file_is_not_overwritten_unasked(run, tmp_path, command, option):
 def test_one_path_for_both_tables_is_refused(run, tmp_path, command):
     arguments, _ = TABLES[command]
     message = "CSV and JSON would both be table; give them different paths."
-    assert_fails(run(*arguments, "--out", "table", "--json", "table"), message)
+    assert_fails(run(*arguments, "--out", "table", "--json", "table"), message, cli.BAD_USAGE)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from interp._devices import resolve_device
 from interp._files import check_output_file, write_atomically
 from interp._precision import Precision
+from interp._usage import UsageError
 from interp.models.any_model import AnyModel, on_device
 from interp.models.loading import load, load_language, load_regression
 from interp.models.regressor import RegressionModel
@@ -87,7 +88,7 @@ def command_line(name: str, arguments: Sequence[str]) -> str:
 def check_table_places(out: Path | None, json_path: Path | None, *, force: bool) -> None:
     """Refuse, before any work, to overwrite files with tables unless forced, or one table with another."""
     if out is not None and json_path is not None and out.resolve() == json_path.resolve():
-        raise ValueError(f"CSV and JSON would both be {out}; give them different paths.")
+        raise UsageError(f"CSV and JSON would both be {out}; give them different paths.")
     for path in (out, json_path):
         if path is not None:
             check_output_file(path, ours=False, force=force)
@@ -108,7 +109,7 @@ FIGURE_KINDS = (".svg", ".pdf", ".png")
 def check_figure_place(path: Path, *, force: bool) -> None:
     """Refuse, before any work, to overwrite a file unless forced, and kinds of figure that are not drawn."""
     if path.suffix not in FIGURE_KINDS:
-        raise ValueError(f"Figures are drawn as {', '.join(FIGURE_KINDS)}, got {path.name}; give one of these endings.")
+        raise UsageError(f"Figures are drawn as {', '.join(FIGURE_KINDS)}, got {path.name}; give one of these endings.")
     check_output_file(path, ours=False, force=force)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from interp._usage import UsageError
 from interp.bench import PARTS, run_bench, to_table
 from interp.commands._common import (
     CsvPath,
@@ -38,7 +39,7 @@ def bench(
     if figure is not None:
         check_figure_place(figure, force=force)
         if "growth" not in parts:
-            raise ValueError(f"--figure draws part growth, and only {', '.join(parts)} are measured; add growth.")
+            raise UsageError(f"--figure draws part growth, and only {', '.join(parts)} are measured; add growth.")
     comparisons = run_bench(parts, device=device, repeats=repeats)
     table = to_table(comparisons)
     write_tables({"bench": table}, out, json)

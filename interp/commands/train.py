@@ -13,6 +13,7 @@ from interp._devices import resolve_device
 from interp._names import unknown_name
 from interp._precision import Precision
 from interp._seeds import parse_seeds
+from interp._usage import UsageError
 from interp.commands._common import print_table, say
 from interp.training import RECIPES, DivergedError, train, train_seeds
 from interp.training.metrics import read_metrics
@@ -88,7 +89,7 @@ def run(arguments: Sequence[str]) -> None:
 def _train_seeds(recipe: AnyRecipe, options: RunOptions) -> None:
     """Train all seeds, as an ensemble if the recipe allows; say how each ended."""
     if options.seed:
-        raise ValueError("--seed is one seed and --seeds are several; give one of them.")
+        raise UsageError("--seed is one seed and --seeds are several; give one of them.")
     seeds, folder = parse_seeds(options.seeds), options.out or Path("runs")
     runs = train_seeds(
         recipe,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interp._files import check_output_file, write_atomically
+from interp._usage import UsageError
 from interp.report.finding import Finding
 from interp.report.render import GENERATOR, render_html
 
@@ -82,7 +83,7 @@ class Report:
 def check_places(html: Path | str | None, json_path: Path | str | None, *, force: bool) -> None:
     """Raise now what `Report.write` would raise after the work: a place that is taken or cannot be written to."""
     if html is not None and json_path is not None and Path(html).resolve() == Path(json_path).resolve():
-        raise ValueError(f"The page and its JSON would both be {html}; give them different paths.")
+        raise UsageError(f"The page and its JSON would both be {html}; give them different paths.")
     if html is not None:
         check_output_file(Path(html), ours=_holds(Path(html), f'name="generator" content="{GENERATOR}"'), force=force)
     if json_path is not None:

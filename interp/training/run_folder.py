@@ -8,6 +8,7 @@ from pathlib import Path
 
 from interp._precision import Precision
 from interp._records import from_record, to_record
+from interp._usage import UsageError
 from interp.models.folders import CONFIG, WEIGHTS, is_run_folder, read_config, write_config
 from interp.training.checkpoints import checkpoint_path, checkpoint_steps
 from interp.training.metrics import METRICS
@@ -46,7 +47,7 @@ def open_run(
     a folder that another process holds.
     """
     if resume and force:
-        raise ValueError("--resume goes on with a run and --force replaces it; give one of them.")
+        raise UsageError("--resume goes on with a run and --force replaces it; give one of them.")
     with ExitStack() as stack:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)

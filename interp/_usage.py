@@ -1,0 +1,5 @@
+"""Mistakes in how something is asked for."""
+
+
+class UsageError(ValueError):
+    """Options that contradict each other, or that cannot be read. On the command line it ends with exit status 2."""
