@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 
 from interp._names import unknown_name
+from interp._usage import UsageError
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """``fp32``: everything in float32. ``tf32``: products of matrices on a CUDA device in TensorFloat-32, which keeps 10
@@ -20,7 +21,7 @@ def check_precision(precision: str, device: torch.device | str) -> None:
         raise unknown_name("precision", precision, get_args(Precision))
     kind = torch.device(device).type
     if precision == "tf32" and kind != "cuda":
-        raise ValueError(
+        raise UsageError(
             f"Precision 'tf32' is a mode of CUDA's matrix units, and the device is {kind!r}; use fp32 or bf16 there."
         )
     if precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

@@ -1,5 +1,7 @@
 """Short names with parameters, such as ``gd:steps=3,dim=5``."""
 
+from interp._usage import UsageError
+
 Value = int | float | str
 
 
@@ -10,14 +12,14 @@ def parse_spec(text: str) -> tuple[str, dict[str, Value]]:
     """
     name, colon, rest = text.partition(":")
     if colon and not rest:
-        raise ValueError(f"{text!r} ends after the colon; write {name!r} or '{name}:key=value'.")
+        raise UsageError(f"{text!r} ends after the colon; write {name!r} or '{name}:key=value'.")
     values: dict[str, Value] = {}
     for part in rest.split(",") if rest else []:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not key or not value:
-            raise ValueError(f"Cannot read {part!r} in {text!r}; expected key=value pairs divided by commas.")
+            raise UsageError(f"Cannot read {part!r} in {text!r}; expected key=value pairs divided by commas.")
         if key in values:
-            raise ValueError(f"{key!r} is given twice in {text!r}.")
+            raise UsageError(f"{key!r} is given twice in {text!r}.")
         values[key] = _typed(value)
     return name, values
 

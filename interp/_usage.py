@@ -2,4 +2,4 @@
 
 
 class UsageError(ValueError):
-    """Options that contradict each other, or that cannot be read. On the command line it ends with exit status 2."""
+    """Options that contradict each other, or cannot be read. On the command line it ends with exit status 2."""

@@ -161,6 +161,48 @@ def test_an_unknown_name_is_bad_usage_and_answered_with_the_nearest(run, argumen
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["bench", "solvers", "--figure", "growth.svg"],
+            "--figure draws part growth, which is not among those to measure: solvers.",
+        ),
+        (
+            ["bench", "growth", "--figure", "g.svg", "--out", "g.svg"],
+            "CSV and figure would both be g.svg; give them different paths.",
+        ),
+        (
+            ["match", "gd", "--solvers", "gd:lr", *FEW],
+            "Cannot read 'lr' in 'gd:lr'; expected key=value pairs divided by commas.",
+        ),
+        (["match", "gd", "--solvers", "gd:lr=abc", *FEW], "Hyperparameter 'lr' of solver 'gd' is a number, got 'abc'."),
+        (["match", "gd", "--solvers", "gd", "gd", *FEW], "The same candidate is named twice among ['gd', 'gd']."),
+        (
+            ["match", "gd", "--precision", "tf32", *FEW],
+            "Precision 'tf32' is a mode of CUDA's matrix units, and the device is 'cpu'; use fp32 or bf16 there.",
+        ),
+        (["train", "lsa-1layer", "--seeds", "3-1"], "Seeds '3-1' go down; write 1-3."),
+        (
+            ["train", "lsa-1layer", "--seeds", ""],
+            "Cannot read seeds ''; expected numbers and ranges, such as 0-9 or 0,3,5-7.",
+        ),
+        (
+            ["train", "lsa-1layer", "--seeds", "0-1", "--seed", "0"],
+            "--seed is one seed and --seeds are several; give one of them.",
+        ),
+        (
+            ["train", "lsa-1layer", "--resume", "--force"],
+            "--resume goes on with a run and --force replaces it; give one of them.",
+        ),
+    ],
+    ids=lambda value: " ".join(value[:4]) if isinstance(value, list) else "",
+)
+def test_options_that_contradict_each_other_or_cannot_be_read_are_bad_usage(run, tmp_path, arguments, message):
+    assert_fails(run(*arguments), message, cli.BAD_USAGE)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["report"], "MODEL"),
@@ -397,6 +439,7 @@ def test_train_computes_in_the_precision_asked_for(run, tmp_path):
     assert_fails(
         run(*TINY, "--precision", "tf32"),
         "Precision 'tf32' is a mode of CUDA's matrix units, and the device is 'cpu'; use fp32 or bf16 there.",
+        cli.BAD_USAGE,
     )
 
 
@@ -410,6 +453,7 @@ def test_a_recipe_that_contradicts_itself_is_refused(run, tmp_path):
     assert_fails(
         run(*TINY, "--out", "run", "--model.dim", 3),
         "Recipe 'lsa-1layer': the model reads inputs of dim 3, the task draws them of dim 10; change both.",
+        cli.BAD_USAGE,
     )
     assert list(tmp_path.iterdir()) == []
 

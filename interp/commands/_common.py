@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,13 +86,22 @@ def command_line(name: str, arguments: Sequence[str]) -> str:
     return shlex.join(["interp", name, *arguments])
 
 
-def check_table_places(out: Path | None, json_path: Path | None, *, force: bool) -> None:
-    """Refuse, before any work, to overwrite files with tables unless forced, or one table with another."""
-    if out is not None and json_path is not None and out.resolve() == json_path.resolve():
-        raise UsageError(f"CSV and JSON would both be {out}; give them different paths.")
-    for path in (out, json_path):
-        if path is not None:
-            check_output_file(path, ours=False, force=force)
+FIGURE_KINDS = (".svg", ".pdf", ".png")
+
+
+def check_places(out: Path | None, json_path: Path | None, figure: Path | None = None, *, force: bool) -> None:
+    """Refuse, before any work, files that are there (unless forced), one path for two, and unknown kinds of figure."""
+    if figure is not None and figure.suffix not in FIGURE_KINDS:
+        raise UsageError(
+            f"Figures are drawn as {', '.join(FIGURE_KINDS)}, got {figure.name}; give one of these endings."
+        )
+    wanted = {"CSV": out, "JSON": json_path, "figure": figure}
+    places = {what: path for what, path in wanted.items() if path is not None}
+    for (what, path), (other, second) in combinations(places.items(), 2):
+        if path.resolve() == second.resolve():
+            raise UsageError(f"{what} and {other} would both be {path}; give them different paths.")
+    for path in places.values():
+        check_output_file(path, ours=False, force=force)
 
 
 def write_tables(tables: dict[str, pd.DataFrame], out: Path | None, json_path: Path | None) -> None:
@@ -101,16 +111,6 @@ def write_tables(tables: dict[str, pd.DataFrame], out: Path | None, json_path: P
     if json_path is not None:
         records = {name: table_records(table) for name, table in tables.items()}
         write_atomically(json_path, json.dumps(records, indent=1, allow_nan=False) + "\n")
-
-
-FIGURE_KINDS = (".svg", ".pdf", ".png")
-
-
-def check_figure_place(path: Path, *, force: bool) -> None:
-    """Refuse, before any work, to overwrite a file unless forced, and kinds of figure that are not drawn."""
-    if path.suffix not in FIGURE_KINDS:
-        raise UsageError(f"Figures are drawn as {', '.join(FIGURE_KINDS)}, got {path.name}; give one of these endings.")
-    check_output_file(path, ours=False, force=force)
 
 
 def write_figure(figure: Figure, path: Path) -> None:

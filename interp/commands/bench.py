@@ -13,8 +13,7 @@ from interp.commands._common import (
     Device,
     Force,
     JsonPath,
-    check_figure_place,
-    check_table_places,
+    check_places,
     print_table,
     write_figure,
     write_tables,
@@ -35,11 +34,9 @@ def bench(
     force: Force = False,
 ) -> None:
     """Measure speed, ours beside a plain way, in one process; prints medians and ratios."""
-    check_table_places(out, json, force=force)
-    if figure is not None:
-        check_figure_place(figure, force=force)
-        if "growth" not in parts:
-            raise UsageError(f"--figure draws part growth, and only {', '.join(parts)} are measured; add growth.")
+    check_places(out, json, figure, force=force)
+    if figure is not None and "growth" not in parts:
+        raise UsageError(f"--figure draws part growth, which is not among those to measure: {', '.join(parts)}.")
     comparisons = run_bench(parts, device=device, repeats=repeats)
     table = to_table(comparisons)
     write_tables({"bench": table}, out, json)

@@ -14,7 +14,7 @@ from interp.commands._common import (
     Period,
     Seed,
     Sequences,
-    check_table_places,
+    check_places,
     load_any_on,
 )
 from interp.commands.regression_heads import regression_heads
@@ -37,7 +37,7 @@ def heads(
     force: Force = False,
 ) -> None:
     """Score where attention heads look, and measure what breaks without them."""
-    check_table_places(out, json, force=force)
+    check_places(out, json, force=force)
     subject = load_any_on(model, device)
     if isinstance(subject, RegressionModel):
         regression_heads(subject, n_prompts=n_prompts, draws=draws, seed=seed, out=out, json=json)

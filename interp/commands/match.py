@@ -22,8 +22,7 @@ from interp.commands._common import (
     Queries,
     Seed,
     Solvers,
-    check_figure_place,
-    check_table_places,
+    check_places,
     load_on,
     print_table,
     write_figure,
@@ -68,9 +67,7 @@ def match(
     force: Force = False,
 ) -> None:
     """Compare every layer of a model with the iterates of known algorithms."""
-    check_table_places(out, json, force=force)
-    if figure is not None:
-        check_figure_place(figure, force=force)
+    check_places(out, json, figure, force=force)
     if over_training:
         if (tuple(solvers), steps, measure, readout, batch_size) != (DEFAULT_FAMILIES, (), "errors", "auto", None):
             raise UsageError(

@@ -30,10 +30,10 @@ class RunOptions:
         Path | None,
         tyro.conf.arg(help="Run folder; runs/RECIPE-seedSEED unless given. With --seeds the folder of all runs; runs."),
     ] = None
-    seed: Annotated[int, tyro.conf.arg(help="Seed of initial weights and data.")] = 0
+    seed: Annotated[int | None, tyro.conf.arg(help="Seed of initial weights and data; 0 unless given.")] = None
     seeds: Annotated[
-        str, tyro.conf.arg(help="Several seeds at once, such as 0-9 or 0,3,5, as one batched program.")
-    ] = ""
+        str | None, tyro.conf.arg(help="Several seeds at once, such as 0-9 or 0,3,5, as one batched program.")
+    ] = None
     device: Annotated[str, tyro.conf.arg(help="cpu, cuda or auto.")] = "cpu"
     precision: Annotated[Precision, tyro.conf.arg(help="fp32, tf32 (CUDA) or bf16.")] = "fp32"
     compile: Annotated[bool, tyro.conf.arg(help="Train through torch.compile; on CUDA with graphs.")] = False
@@ -65,17 +65,21 @@ def run(arguments: Sequence[str]) -> None:
         """Train a model by a recipe, into a run folder."""
         return options, fields
 
-    options, chosen = tyro.cli(
-        train_recipe, prog=f"interp train {name}", args=rest, config=(tyro.conf.AvoidSubcommands,)
-    )
-    if options.seeds:
-        _train_seeds(chosen, options)
+    try:
+        options, chosen = tyro.cli(
+            train_recipe, prog=f"interp train {name}", args=rest, config=(tyro.conf.AvoidSubcommands,)
+        )
+    except ValueError as error:  # fields that no recipe can have together
+        raise UsageError(str(error)) from error
+    if options.seeds is not None:
+        _train_seeds(chosen, options.seeds, options)
         return
-    out = options.out or Path("runs") / run_name(chosen, options.seed)
+    seed = options.seed or 0
+    out = options.out or Path("runs") / run_name(chosen, seed)
     train(
         chosen,
         out,
-        seed=options.seed,
+        seed=seed,
         device=resolve_device(options.device),
         precision=options.precision,
         compile=options.compile,
@@ -86,11 +90,11 @@ def run(arguments: Sequence[str]) -> None:
         say(f"Wrote {out}. See it with: interp report {out}")
 
 
-def _train_seeds(recipe: AnyRecipe, options: RunOptions) -> None:
+def _train_seeds(recipe: AnyRecipe, wanted: str, options: RunOptions) -> None:
     """Train all seeds, as an ensemble if the recipe allows; say how each ended."""
-    if options.seed:
+    if options.seed is not None:
         raise UsageError("--seed is one seed and --seeds are several; give one of them.")
-    seeds, folder = parse_seeds(options.seeds), options.out or Path("runs")
+    seeds, folder = parse_seeds(wanted), options.out or Path("runs")
     runs = train_seeds(
         recipe,
         seeds,

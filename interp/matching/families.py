@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from interp._names import unknown_name
 from interp._specs import parse_spec
+from interp._usage import UsageError
 from interp.solvers import NULL_SOLVERS, SOLVERS, AbstractSolver, Newton, make_solver
 from interp.solvers.solver import check_steps
 
@@ -66,7 +67,7 @@ def with_nulls(families: Sequence[Family]) -> list[Family]:
     ]
     named = {family.name for family in apart}
     if len(named) < len(apart):
-        raise ValueError(f"The same candidate is named twice among {[family.name for family in apart]}.")
+        raise UsageError(f"The same candidate is named twice among {[family.name for family in apart]}.")
     nulls = (make_family(name, many_prefixes=False) for name in NULL_SOLVERS if name not in named)
     return [*apart, *nulls]
 

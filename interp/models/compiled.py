@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from interp._usage import UsageError
 from interp.models.any_model import AnyModel
 from interp.models.hooks import is_hooked
 from interp.models.regressor import RegressionModel
@@ -21,7 +22,7 @@ def compile_model(model: AnyModel) -> None:
     language models, which TransformerLens calls in ways of its own.
     """
     if not isinstance(model, RegressionModel):
-        raise ValueError(
+        raise UsageError(
             f"Only models of in-context regression are compiled, this is a {type(model).__name__}; leave compile out."
         )
     eager = model._call_impl

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from interp._names import unknown_name
+from interp._usage import UsageError
 from interp.solvers.averaging import Averaging
 from interp.solvers.bfgs import BFGS
 from interp.solvers.chebyshev import Chebyshev
@@ -76,4 +77,4 @@ def _check_value(name: str, key: str, value: object) -> None:
         if value not in get_args(hint):
             raise unknown_name(f"{key} of solver {name!r}", str(value), get_args(hint))
     elif isinstance(value, str):
-        raise ValueError(f"Hyperparameter {key!r} of solver {name!r} is a number, got {value!r}.")
+        raise UsageError(f"Hyperparameter {key!r} of solver {name!r} is a number, got {value!r}.")

@@ -31,7 +31,7 @@ def draw_inputs(
 
 
 def fill_inputs(law: InputLaw, xs: Float[Tensor, "prompt point dim"], generator: torch.Generator) -> None:
-    """Write into ``xs`` what `draw_inputs` gives for its shape."""
+    """Write into ``xs``, which is contiguous, what `draw_inputs` gives for its shape."""
     if law == "uniform":
         xs.uniform_(-0.5, 0.5, generator=generator)
     elif law == "gaussian":

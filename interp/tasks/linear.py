@@ -151,9 +151,9 @@ class LinearRegression:
         )
 
     def fill(self, xs: Float[Tensor, "prompt point dim"], ys: Float[Tensor, "prompt point"], seed: int = 0) -> None:
-        """Write into memory that is there what `sample` draws for as many prompts, unchecked; of plain tasks alone.
+        """Write what `sample` draws into given memory, which is contiguous, for as many prompts as it holds.
 
-        Raises ValueError for a task that is not plain (see `is_plain`).
+        Raises ValueError for a task that is not plain (see `is_plain`), and for values that are not finite.
         """
         if not self.is_plain:
             raise ValueError(f"Only plain prompts are drawn in place, and these take more than that; sample {self}.")
@@ -162,6 +162,8 @@ class LinearRegression:
             xs *= self.input_scale
         w = self._draw_weights(len(xs), seed)
         torch.bmm(xs, w[..., None], out=ys[..., None])
+        if not ys.sum().isfinite():  # as it is where an input or a weight is not
+            Prompts(xs=xs, ys=ys, w=w)  # raises, and says what is not finite
 
     def requery(self, prompts: Prompts, n_queries: int, seed: int = 0) -> Prompts:
         """The same contexts and hidden weights with ``n_queries`` fresh queries each, under the task's law of queries.

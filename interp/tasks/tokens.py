@@ -64,7 +64,7 @@ class TokenLayout:
         xs: Float[Tensor, "prompt point dim"],
         shown: Float[Tensor, "prompt example"],
     ) -> None:
-        """Put points into tokens that are zero, or hold other points: their x, and the y of those that show it."""
+        """Put points into tokens that are zero, or hold as many others: every x, and the y of the first points."""
         dim, n_examples = xs.shape[2], shown.shape[1]
         stride = 1 if self.kind == "paired" else 2
         before_x = int(self.y_position == "first" and self.y_slot == "own")

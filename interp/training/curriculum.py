@@ -54,10 +54,14 @@ class Curriculum:
             )
         replace(task, dim=self.dims.start, n_points=self.points.start)  # raises what the easiest task would raise
 
+    def n_points(self, task: AnyTask, update: int) -> int:
+        """Points of the prompts of an update."""
+        return self.points.at(update, task.n_points)
+
     def sample(self, task: AnyTask, n_prompts: int, seed: int, update: int) -> Prompts:
         """Prompts [prompt point dim] for an update, as wide as the task's own and perhaps shorter."""
         assert not isinstance(task, SineWaves)  # the recipe has been checked
-        dim, n_points = self.dims.at(update, task.dim), self.points.at(update, task.n_points)
+        dim, n_points = self.dims.at(update, task.dim), self.n_points(task, update)
         if (dim, n_points) == (task.dim, task.n_points):
             return task.sample(n_prompts, seed=seed)
         easier = replace(task, dim=dim, n_points=n_points).sample(n_prompts, seed=seed)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 from jaxtyping import Float
@@ -21,9 +21,9 @@ Batches = tuple[Float[Tensor, "member prompt pos d_token"], Float[Tensor, "membe
 class Feed:
     """Batches of every seed, the ones that each would draw alone.
 
-    On the CPU threads draw those of the next update while this one is computed. They write into memory that is used
-    again, two updates in turn: the batches of ten seeds exceed the caches of a core, and taking fresh memory for each
-    costs as much as filling it.
+    They are written into memory that is used again, that of two updates in turn: ten seeds' exceed the caches of a
+    core, and fresh memory costs as much as filling it. On the CPU threads draw the next update's while this one's are
+    in use; what goes wrong there is raised by `take`.
     """
 
     def __init__(self, recipe: Recipe, seeds: Sequence[int], device: torch.device) -> None:
@@ -47,16 +47,21 @@ class Feed:
 
     def take(self, step: int) -> Batches:
         """What each seed trains on in update ``step``; it stays until the update after is taken."""
+        self._wait()
         if self._ahead_of != step:
             self._draw(step)
-        self._wait()
-        if step + 1 < self._recipe.steps:
+            self._wait()
+        if self._threads is not None and step + 1 < self._recipe.steps:
             self._draw(step + 1)
         return self._memory[step % 2]
 
     def _wait(self) -> None:
+        """Let what is being drawn be drawn. Raises what a thread raised, and what it was to draw is not there."""
         pending, self._pending = self._pending, []
+        wait(pending)
         for future in pending:
+            if future.exception() is not None:
+                self._ahead_of = -1
             future.result()
 
     def _draw(self, step: int) -> None:
@@ -72,7 +77,7 @@ class Feed:
         """Memory for the batches of an update, zero where a layout leaves its tokens so."""
         recipe, n_points = self._recipe, self._recipe.task.n_points
         if recipe.curriculum is not None:
-            n_points = recipe.curriculum.points.at(step, n_points)
+            n_points = recipe.curriculum.n_points(recipe.task, step)
         ys_shape = (len(self._seeds), recipe.batch_size, n_points)
         if step % 2 not in self._memory or self._memory[step % 2][1].shape != ys_shape:
             tokens_shape = (*ys_shape[:2], self._model.layout.n_tokens(n_points), self._model.d_token)
