@@ -181,6 +181,15 @@ def test_an_unknown_name_is_bad_usage_and_answered_with_the_nearest(run, argumen
             ["match", "gd", "--precision", "tf32", *FEW],
             "Precision 'tf32' is a mode of CUDA's matrix units, and the device is 'cpu'; use fp32 or bf16 there.",
         ),
+        (
+            ["heads", "gd", "--period", "3", "--no-effects"],
+            "Options that mean nothing to models of in-context regression were given; leave out --period, "
+            "--no-effects.",
+        ),
+        (
+            ["report", "gd", "--n-sequences", "32"],
+            "Options that mean nothing to models of in-context regression were given; leave out --n-sequences.",
+        ),
         (["train", "lsa-1layer", "--seeds", "3-1"], "Seeds '3-1' go down; write 1-3."),
         (
             ["train", "lsa-1layer", "--seeds", ""],

@@ -37,6 +37,26 @@ def test_commands_for_regression_refuse_language_models_in_one_line(places, comm
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["heads", "--n-prompts", "4"], "--n-prompts"),
+        (["report", "--n-queries", "4", "--solvers", "gd"], "--n-queries, --solvers"),
+    ],
+    ids=["heads", "report"],
+)
+def test_options_of_regression_are_refused(places, tmp_path, monkeypatch, arguments, options, capsys):
+    monkeypatch.chdir(tmp_path)
+    command, *given = arguments
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        assert cli.main([command, str(places["ours"]), *given]) == cli.BAD_USAGE
+    assert capsys.readouterr() == (
+        "",
+        f"interp: Options that mean nothing to language models were given; leave out {options}.\n",
+    )
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("analyse", [match_layers, probe_layers], ids=["match", "probe"])
 def test_analyses_of_regression_refuse_language_models(places, analyse):

@@ -4,7 +4,7 @@ import io
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,6 +84,13 @@ def load_any_on(model: str, device: str) -> AnyModel:
 def command_line(name: str, arguments: Sequence[str]) -> str:
     """The command as it could be typed again."""
     return shlex.join(["interp", name, *arguments])
+
+
+def refuse_options(kind: str, given: Mapping[str, bool]) -> None:
+    """Refuse the options that are given and mean nothing to this kind of model. Raises UsageError."""
+    named = [option for option, is_given in given.items() if is_given]
+    if named:
+        raise UsageError(f"Options that mean nothing to {kind} were given; leave out {', '.join(named)}.")
 
 
 FIGURE_KINDS = (".svg", ".pdf", ".png")

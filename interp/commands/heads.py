@@ -16,16 +16,20 @@ from interp.commands._common import (
     Sequences,
     check_places,
     load_any_on,
+    refuse_options,
 )
 from interp.commands.regression_heads import regression_heads
 from interp.models.regressor import RegressionModel
 
+N_PROMPTS, N_SEQUENCES, PERIOD = 512, 8, 50
+"""What options are unless they are given."""
+
 
 def heads(
     model: Model,
-    n_prompts: Annotated[int, tyro.conf.arg(help="Models of in-context regression: number of prompts.")] = 512,
-    n_sequences: Sequences = 8,
-    period: Period = 50,
+    n_prompts: Annotated[int, tyro.conf.arg(help="Models of in-context regression: number of prompts.")] = N_PROMPTS,
+    n_sequences: Sequences = N_SEQUENCES,
+    period: Period = PERIOD,
     draws: Annotated[int, tyro.conf.arg(help="Random perturbations that each ablation is held against.")] = 20,
     effects: Annotated[
         bool, tyro.conf.arg(help="Language models: ablate labelled heads and cut edges, which takes longest.")
@@ -40,8 +44,11 @@ def heads(
     check_places(out, json, force=force)
     subject = load_any_on(model, device)
     if isinstance(subject, RegressionModel):
+        of_language = {"--n-sequences": n_sequences != N_SEQUENCES, "--period": period != PERIOD}
+        refuse_options("models of in-context regression", {**of_language, "--no-effects": not effects})
         regression_heads(subject, n_prompts=n_prompts, draws=draws, seed=seed, out=out, json=json)
         return
+    refuse_options("language models", {"--n-prompts": n_prompts != N_PROMPTS})
     from interp.commands.language_heads import language_heads  # takes seconds to import
 
     language_heads(

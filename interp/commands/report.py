@@ -21,6 +21,7 @@ from interp.commands._common import (
     command_line,
     console,
     load_any_on,
+    refuse_options,
     say,
 )
 from interp.matching.families import DEFAULT_FAMILIES
@@ -30,6 +31,9 @@ from interp.report.document import check_places
 from interp.report.language.options import LanguageReportOptions
 from interp.report.render import show
 
+N_PROMPTS, N_QUERIES, N_SEQUENCES, PERIOD = 512, 32, 16, 50
+"""What options are unless they are given."""
+
 
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments and run."""
@@ -38,11 +42,11 @@ def run(arguments: Sequence[str]) -> None:
         model: Model,
         out: Annotated[Path, tyro.conf.arg(help="The HTML file to write.")] = Path("report.html"),
         json: Annotated[Path | None, tyro.conf.arg(help="The JSON file; beside the HTML unless given.")] = None,
-        n_prompts: Contexts = 512,
-        n_queries: Queries = 32,
+        n_prompts: Contexts = N_PROMPTS,
+        n_queries: Queries = N_QUERIES,
         solvers: Solvers = DEFAULT_FAMILIES,
-        n_sequences: Sequences = 16,
-        period: Period = 50,
+        n_sequences: Sequences = N_SEQUENCES,
+        period: Period = PERIOD,
         seed: Seed = 0,
         device: Device = "cpu",
         force: Annotated[bool, tyro.conf.arg(help="Replace files that are not reports of ours.")] = False,
@@ -54,8 +58,12 @@ def run(arguments: Sequence[str]) -> None:
         of_language = LanguageReportOptions(n_sequences=n_sequences, period=period, seed=seed)
         subject, command = load_any_on(model, device), command_line("report", arguments)
         if isinstance(subject, RegressionModel):
+            given = {"--n-sequences": n_sequences != N_SEQUENCES, "--period": period != PERIOD}
+            refuse_options("models of in-context regression", given)
             result = build(subject, options=options, command=command)
         else:
+            given = {"--n-prompts": n_prompts != N_PROMPTS, "--n-queries": n_queries != N_QUERIES}
+            refuse_options("language models", {**given, "--solvers": tuple(solvers) != DEFAULT_FAMILIES})
             from interp.report.language.build import build_language  # takes seconds to import
 
             result = build_language(subject, options=of_language, command=command)
