@@ -49,7 +49,7 @@ def test_models_compute_in_the_precision_asked_for(command, tmp_path, monkeypatc
     gap = (found["bf16"][score] - found["fp32"][score]).abs().max()
     assert 0 < gap < 0.05
     capsys.readouterr()
-    assert cli.main([command, *COMMANDS[command], "--precision", "tf32"]) == 1
+    assert cli.main([command, *COMMANDS[command], "--precision", "tf32"]) == cli.BAD_USAGE
     assert capsys.readouterr().err == (
         "interp: Precision 'tf32' is a mode of CUDA's matrix units, and the device is 'cpu'; use fp32 or bf16 there.\n"
     )
