@@ -2,7 +2,11 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
+
+from interp._usage import UsageError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -19,6 +23,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def check_apart(places: Mapping[str, Path]) -> None:
+    """Refuse one path for two of the things to be written, which are called as the keys. Raises UsageError."""
+    for (what, path), (other, second) in combinations(places.items(), 2):
+        if path.resolve() == second.resolve():
+            raise UsageError(f"{what} and {other} would both be {path}; give them different paths.")
 
 
 def check_output_file(path: Path, *, ours: bool, force: bool) -> None:

@@ -5,7 +5,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from interp._devices import resolve_device
-from interp._files import check_output_file, write_atomically
+from interp._files import check_apart, check_output_file, write_atomically
 from interp._precision import Precision
 from interp._usage import UsageError
 from interp.models.any_model import AnyModel, on_device
@@ -96,7 +95,7 @@ def refuse_options(kind: str, given: Mapping[str, bool]) -> None:
 FIGURE_KINDS = (".svg", ".pdf", ".png")
 
 
-def check_places(out: Path | None, json_path: Path | None, figure: Path | None = None, *, force: bool) -> None:
+def check_outputs(out: Path | None, json_path: Path | None, figure: Path | None = None, *, force: bool) -> None:
     """Refuse, before any work, files that are there (unless forced), one path for two, and unknown kinds of figure."""
     if figure is not None and figure.suffix not in FIGURE_KINDS:
         raise UsageError(
@@ -104,9 +103,7 @@ def check_places(out: Path | None, json_path: Path | None, figure: Path | None =
         )
     wanted = {"CSV": out, "JSON": json_path, "figure": figure}
     places = {what: path for what, path in wanted.items() if path is not None}
-    for (what, path), (other, second) in combinations(places.items(), 2):
-        if path.resolve() == second.resolve():
-            raise UsageError(f"{what} and {other} would both be {path}; give them different paths.")
+    check_apart(places)
     for path in places.values():
         check_output_file(path, ours=False, force=force)
 

@@ -13,7 +13,7 @@ from interp.commands._common import (
     Device,
     Force,
     JsonPath,
-    check_places,
+    check_outputs,
     print_table,
     write_figure,
     write_tables,
@@ -34,7 +34,7 @@ def bench(
     force: Force = False,
 ) -> None:
     """Measure speed, ours beside a plain way, in one process; prints medians and ratios."""
-    check_places(out, json, figure, force=force)
+    check_outputs(out, json, figure, force=force)
     if figure is not None and "growth" not in parts:
         raise UsageError(f"--figure draws part growth, which is not among those to measure: {', '.join(parts)}.")
     comparisons = run_bench(parts, device=device, repeats=repeats)

@@ -14,7 +14,7 @@ from interp.commands._common import (
     Period,
     Seed,
     Sequences,
-    check_places,
+    check_outputs,
     load_any_on,
     refuse_options,
 )
@@ -41,7 +41,7 @@ def heads(
     force: Force = False,
 ) -> None:
     """Score where attention heads look, and measure what breaks without them."""
-    check_places(out, json, force=force)
+    check_outputs(out, json, force=force)
     subject = load_any_on(model, device)
     if isinstance(subject, RegressionModel):
         of_language = {"--n-sequences": n_sequences != N_SEQUENCES, "--period": period != PERIOD}

@@ -22,7 +22,7 @@ from interp.commands._common import (
     Queries,
     Seed,
     Solvers,
-    check_places,
+    check_outputs,
     load_on,
     print_table,
     write_figure,
@@ -67,7 +67,7 @@ def match(
     force: Force = False,
 ) -> None:
     """Compare every layer of a model with the iterates of known algorithms."""
-    check_places(out, json, figure, force=force)
+    check_outputs(out, json, figure, force=force)
     if over_training:
         if (tuple(solvers), steps, measure, readout, batch_size) != (DEFAULT_FAMILIES, (), "errors", "auto", None):
             raise UsageError(
@@ -75,10 +75,7 @@ def match(
                 "--readout and --batch-size out."
             )
         with computing_in(precision, resolve_device(device)):
-            tables, drawn = follow_training(load_on(model, device), n_prompts, n_queries, seed)
-        write_tables(tables, out, json)
-        if figure is not None:
-            write_figure(drawn, figure)
+            follow_training(load_on(model, device), n_prompts, n_queries, seed, figure=figure, out=out, json=json)
         return
     subject = load_on(model, device)
     with computing_in(precision, resolve_device(device)):

@@ -1,11 +1,11 @@
 """``interp match --over-training``."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from interp.commands._common import print_table, say
+from interp.commands._common import print_table, say, write_figure, write_tables
 from interp.matching import align_over_training, find_turn
 from interp.matching.descents import best_descents
 from interp.matching.over_training import MEASURES
@@ -19,9 +19,16 @@ from probes import Interval
 
 
 def follow_training(
-    subject: RegressionTransformer, n_prompts: int, n_queries: int, seed: int
-) -> tuple[dict[str, pd.DataFrame], Figure]:
-    """Print the alignment of every checkpoint and the turn, where there is one; return the tables and a drawing.
+    subject: RegressionTransformer,
+    n_prompts: int,
+    n_queries: int,
+    seed: int,
+    *,
+    figure: Path | None,
+    out: Path | None,
+    json: Path | None,
+) -> None:
+    """Print the alignment of every checkpoint and the turn, where there is one; write tables and figure where asked.
 
     Raises ValueError for a model without checkpoints.
     """
@@ -47,8 +54,9 @@ def follow_training(
     elif "gd++" in solvers:
         say("No turn from gd to gd++ that the intervals bear out.")
     turns = pd.DataFrame([] if turn is None else [_flat(vars(turn))])
-    drawn = draw_training(table, {name: tuned.loss for name, tuned in descents.items()}, turn)
-    return {"training": table, "turn": turns}, drawn
+    write_tables({"training": table, "turn": turns}, out, json)
+    if figure is not None:
+        write_figure(draw_training(table, {name: tuned.loss for name, tuned in descents.items()}, turn), figure)
 
 
 def _flat(record: Mapping[str, object]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from interp.commands._common import (
     Model,
     Queries,
     Seed,
-    check_places,
+    check_outputs,
     load_on,
     print_table,
     write_tables,
@@ -43,7 +43,7 @@ def probe(
     force: Force = False,
 ) -> None:
     """Fit linear readouts of every layer, with controls; memory does not grow with the number of contexts."""
-    check_places(out, json, force=force)
+    check_outputs(out, json, force=force)
     subject = load_on(model, device)
     prompts = PromptStream(subject.task, n_prompts, seed)
     with computing_in(precision, resolve_device(device)):

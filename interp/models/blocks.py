@@ -73,9 +73,8 @@ def gelu_new(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """
     if not torch.compiler.is_compiling():
         return nn.functional.gelu(x, approximate="tanh")
-    return x * torch.sigmoid(
-        math.sqrt(8 / math.pi) * (x + 0.044715 * x * x * x)
-    )  # a power would be float32 under autocast
+    cubed = x * x * x  # a power would turn to float32 under autocast
+    return x * torch.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * cubed))
 
 
 class FeatureReadIn(nn.Module):

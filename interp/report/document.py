@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp._files import check_output_file, write_atomically
-from interp._usage import UsageError
+from interp._files import check_apart, check_output_file, write_atomically
 from interp.report.finding import Finding
 from interp.report.render import GENERATOR, render_html
 
@@ -82,8 +81,8 @@ class Report:
 
 def check_places(html: Path | str | None, json_path: Path | str | None, *, force: bool) -> None:
     """Raise now what `Report.write` would raise after the work: a place that is taken or cannot be written to."""
-    if html is not None and json_path is not None and Path(html).resolve() == Path(json_path).resolve():
-        raise UsageError(f"The page and its JSON would both be {html}; give them different paths.")
+    if html is not None and json_path is not None:
+        check_apart({"The page": Path(html), "its JSON": Path(json_path)})
     if html is not None:
         check_output_file(Path(html), ours=_holds(Path(html), f'name="generator" content="{GENERATOR}"'), force=force)
     if json_path is not None:

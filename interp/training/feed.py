@@ -29,8 +29,8 @@ class Feed:
     def __init__(self, recipe: Recipe, seeds: Sequence[int], device: torch.device) -> None:
         assert isinstance(recipe.model, TransformerConfig)  # the recipes that can be stacked
         self._recipe, self._model, self._device = recipe, recipe.model, device
-        self._seeds, self._memory, self._ahead_of = list(seeds), dict[int, Batches](), -1
-        self._pending: list[Future[None]] = []
+        self._seeds, self._memory = list(seeds), dict[int, Batches]()
+        self._drawn, self._pending = -1, list[Future[None]]()
         # A generator of the CPU takes one core. A GPU draws by itself, and only has to be told.
         self._threads = None if device.type == "cuda" else ThreadPoolExecutor(usable_cores())
         self._scratch = threading.local()
@@ -43,30 +43,30 @@ class Feed:
     def keep(self, seeds: Sequence[int]) -> None:
         """Draw for these seeds alone from now on."""
         self._wait()
-        self._seeds, self._memory, self._ahead_of = list(seeds), {}, -1
+        self._seeds, self._memory, self._drawn = list(seeds), {}, -1
 
     def take(self, step: int) -> Batches:
         """What each seed trains on in update ``step``; it stays until the update after is taken."""
+        drawn, self._drawn = self._drawn, -1  # until it is known that nothing went wrong
         self._wait()
-        if self._ahead_of != step:
+        if drawn != step:
             self._draw(step)
             self._wait()
+        self._drawn = step
         if self._threads is not None and step + 1 < self._recipe.steps:
             self._draw(step + 1)
+            self._drawn = step + 1
         return self._memory[step % 2]
 
     def _wait(self) -> None:
-        """Let what is being drawn be drawn. Raises what a thread raised, and what it was to draw is not there."""
+        """Let what is being drawn be drawn. Raises what a thread raised."""
         pending, self._pending = self._pending, []
         wait(pending)
         for future in pending:
-            if future.exception() is not None:
-                self._ahead_of = -1
             future.result()
 
     def _draw(self, step: int) -> None:
         """Begin to draw for an update, over what the update before the last was trained on."""
-        self._ahead_of = step
         for seed, tokens, ys in zip(self._seeds, *self._room(step), strict=True):
             if self._threads is None:
                 self._fill(tokens, ys, seed, step)
@@ -89,13 +89,13 @@ class Feed:
 
     def _fill(self, tokens: Tensor, ys: Tensor, seed: int, step: int) -> None:
         """One seed's batch, as `training_prompts` has it."""
-        recipe = self._recipe
-        if isinstance(recipe.task, LinearRegression) and recipe.task.is_plain and recipe.curriculum is None:
-            xs = self._inputs((*ys.shape, recipe.task.dim))
+        task = self._recipe.task
+        if isinstance(task, LinearRegression) and task.is_plain and self._recipe.curriculum is None:
+            xs = self._inputs((*ys.shape, task.dim))
             with drawing_on(self._device):
-                recipe.task.fill(xs, ys, data_seed(seed, step))
+                task.fill(xs, ys, data_seed(seed, step))
         else:
-            prompts = training_prompts(recipe, seed, step, self._device)
+            prompts = training_prompts(self._recipe, seed, step, self._device)
             xs = prompts.xs
             ys.copy_(prompts.ys)
         self._model.layout.write(tokens, xs, ys[:, :-1])

@@ -47,13 +47,19 @@ def assert_batches(batches: Batches, recipe: Recipe, step: int, seeds: tuple[int
         assert torch.equal(ys, alone.ys)
 
 
+def feed_of(recipe: Recipe, *, threads: bool) -> Feed:
+    """A feed on the CPU, with threads that draw or, as on a GPU, without."""
+    feed = Feed(recipe, SEEDS, CPU)
+    if not threads:
+        feed.close()
+        feed._threads = None
+    return feed
+
+
 @pytest.mark.parametrize("threads", [True, False])
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_seed_gets_the_batches_that_it_draws_alone(recipe, threads):
-    feed = Feed(recipe, SEEDS, CPU)
-    if not threads:  # as on a GPU
-        feed.close()
-        feed._threads = None
+    feed = feed_of(recipe, threads=threads)
     for step in (0, 1, 2, 19, 20, 31, 30, recipe.steps - 1):  # in order, and not
         assert_batches(feed.take(step), recipe, step)
     feed.keep(SEEDS[1:])
@@ -94,7 +100,8 @@ def test_a_batch_stays_while_the_next_one_is_drawn_into_the_other_memory(monkeyp
     feed.close()
 
 
-def test_what_goes_wrong_in_a_thread_is_raised_and_not_taken_for_data(monkeypatch):
+@pytest.mark.parametrize("threads", [True, False])
+def test_what_goes_wrong_is_raised_and_not_taken_for_data(monkeypatch, threads):
     fill, failures = Feed._fill, iter([True])
 
     def failing(self, tokens, ys, seed, step):
@@ -103,7 +110,7 @@ def test_what_goes_wrong_in_a_thread_is_raised_and_not_taken_for_data(monkeypatc
         fill(self, tokens, ys, seed, step)
 
     monkeypatch.setattr(Feed, "_fill", failing)
-    feed = Feed(RECIPES[0], SEEDS, CPU)
+    feed = feed_of(RECIPES[0], threads=threads)
     feed.take(0)
     with raises_exactly(OSError, "no more numbers"):
         feed.take(1)
